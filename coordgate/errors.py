@@ -1,0 +1,137 @@
+"""Every error that coordgate raises.
+
+::
+
+    CoordgateError (a RuntimeError)
+    ├── ConfigurationError      what was declared cannot work; raised when the guard is built
+    ├── HandoffError            a node's hand-over failed while the graph ran
+    │   ├── ContractViolation   a value breaks the type or key that was agreed
+    │   └── GateRejected        the values are well formed, but a gate did not pass
+    ├── UngatedError            a gated node ran in a graph that nobody guarded
+    ├── StoreError              a trace file cannot be read or written
+    └── UnsupportedLangGraph    the installed LangGraph is not one that coordgate works on
+
+LangGraph's default retry policy refuses every RuntimeError, so no outer layer repeats what a
+coordgate policy has given up on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Direction = Literal["input", "output", "route"]
+
+
+class CoordgateError(RuntimeError):
+    """The base of every error that coordgate raises."""
+
+
+class ConfigurationError(CoordgateError):
+    """Say what was declared, where, why it cannot work, and the cure."""
+
+
+class UngatedError(CoordgateError):
+    """A node decorated with `@gated` ran in a graph that was not passed through `guard`."""
+
+
+class StoreError(CoordgateError):
+    """A trace store cannot be opened, read or written."""
+
+
+class UnsupportedLangGraph(CoordgateError):
+    """The installed LangGraph lacks a name that coordgate's engine stands on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One value that breaks the contract."""
+
+    key: str
+    """The state key, with the path inside its value: `draft`, `messages.0.role`."""
+    rule: str
+    """What was agreed and not kept, in words."""
+    value: str
+    """The offending value, shortened and redacted."""
+
+    def __str__(self) -> str:
+        """Return one line: key, rule and value."""
+        shown = f" (got {self.value})" if self.value else ""
+        return f"{self.key}: {self.rule}{shown}"
+
+
+class HandoffError(CoordgateError):
+    """A node's hand-over failed. Names the node, the reasons, the attempts made, and the remedy."""
+
+    def __init__(
+        self,
+        node: str,
+        reasons: Sequence[str],
+        *,
+        attempts: int = 1,
+        remedy: str = "",
+    ) -> None:
+        """Carry what failed; the message is made from these fields when it is read."""
+        super().__init__(node, tuple(reasons))
+        self.node = node
+        self.reasons = tuple(reasons)
+        self.attempts = attempts
+        self.remedy = remedy
+
+    def _headline(self) -> str:
+        return f"node {self.node!r} failed its hand-over"
+
+    def __str__(self) -> str:
+        """Return headline, attempts, one line per reason, and the remedy."""
+        tried = f" after {self.attempts} attempts" if self.attempts > 1 else ""
+        lines = [f"{self._headline()}{tried}:", *(f"  - {reason}" for reason in self.reasons)]
+        if self.remedy:
+            lines.append(f"Remedy: {self.remedy}")
+        return "\n".join(lines)
+
+
+class ContractViolation(HandoffError):
+    """What the node handed over, or was handed, breaks its contract."""
+
+    def __init__(
+        self,
+        node: str,
+        violations: Sequence[Violation],
+        *,
+        direction: Direction = "output",
+        producers: Sequence[str] = (),
+        attempts: int = 1,
+        remedy: str = "",
+    ) -> None:
+        """Carry the violations; `producers` are the nodes that handed over a bad input."""
+        super().__init__(node, [str(v) for v in violations], attempts=attempts, remedy=remedy)
+        self.violations = tuple(violations)
+        self.direction: Direction = direction
+        self.producers = tuple(producers)
+
+    def _headline(self) -> str:
+        if self.direction == "input":
+            by = " and ".join(repr(p) for p in self.producers) or "the graph's input"
+            return f"node {self.node!r} was handed a bad input by {by}"
+        return f"node {self.node!r} broke its contract"
+
+
+class GateRejected(HandoffError):
+    """A gate did not pass what the node handed over."""
+
+    def __init__(
+        self,
+        node: str,
+        gate: str,
+        reasons: Sequence[str],
+        *,
+        attempts: int = 1,
+        remedy: str = "",
+    ) -> None:
+        """Carry the name of the first gate that did not pass, and the reasons of all that did not."""
+        super().__init__(node, reasons, attempts=attempts, remedy=remedy)
+        self.gate = gate
+
+    def _headline(self) -> str:
+        return f"node {self.node!r} was rejected by gate {self.gate!r}"

@@ -1,0 +1,245 @@
+"""The policy: a ladder of rungs, and which rung comes next after a failed attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, assert_never
+
+from coordgate.errors import ConfigurationError
+from coordgate.gate import RungName
+
+Cause = Literal["input", "contract", "gate", "error"]
+"""What failed: what the node was handed, its contract, a gate, or the node itself (it raised)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Run the node again, told why, up to `attempts` further times.
+
+    A rejected hand-over is retried at once. After an exception the node waits first: `wait`
+    seconds, times `backoff` for each further attempt, at most `max_wait`, plus up to a second of
+    jitter, as LangGraph's own `RetryPolicy` does.
+    """
+
+    attempts: int
+    """Further attempts, after the first."""
+    wait: float = field(default=0.5, kw_only=True)
+    """Seconds before the first repeat after an exception."""
+    backoff: float = field(default=2.0, kw_only=True)
+    """What the wait is multiplied by each time."""
+    max_wait: float = field(default=128.0, kw_only=True)
+    """The longest wait, in seconds."""
+    jitter: bool = field(default=True, kw_only=True)
+    """Whether a random part of a second is added to the wait."""
+
+    def __post_init__(self) -> None:
+        """Refuse counts and waits that mean nothing."""
+        if type(self.attempts) is not int or self.attempts < 1:
+            raise ConfigurationError(
+                f"Retry({self.attempts!r}): give the number of further attempts, 1 or more; "
+                "leave Retry out for none"
+            )
+        if self.wait < 0 or self.max_wait < 0 or self.backoff < 1:
+            raise ConfigurationError("Retry: wait and max_wait are seconds from 0, backoff is 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Run another node function or Runnable in the node's place, once."""
+
+    node: Any
+    """Anything that LangGraph's add_node takes."""
+    name: str = field(default="", kw_only=True)
+    """What the record calls it; the function's name if empty."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        if not callable(self.node) and not hasattr(self.node, "invoke"):
+            raise ConfigurationError(f"Fallback({self.node!r}): give a node function or a Runnable")
+        if not self.name:
+            named = getattr(self.node, "__name__", None) or getattr(self.node, "name", None)
+            object.__setattr__(self, "name", named or type(self.node).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Degrade:
+    """Ship a stated update instead: always answers, so it stands last.
+
+    The update is checked against the contract when the guard is built. The gates are not asked:
+    the developer has stated it. The record says that the hand-over was degraded.
+    """
+
+    update: Mapping[str, Any]
+    """The update that ships: state keys to values."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is not an update."""
+        if not isinstance(self.update, Mapping):
+            raise ConfigurationError(
+                f"Degrade({self.update!r}): give the update as a dict of state keys"
+            )
+
+
+Rung: TypeAlias = Retry | Fallback | Degrade
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed, as the ladder sees it."""
+
+    cause: Cause
+    """What failed."""
+    reasons: tuple[str, ...]
+    """In words, for the next attempt."""
+    otherwise: RungName | None = None
+    """The rung that a gate asked to jump to."""
+    repeated: bool = False
+    """True if a retry engine below (LangGraph's policy, a guarded subgraph) has used its repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do next: climb to a rung, or fail."""
+
+    rung: Rung | None
+    """None means that the run fails."""
+    position: int
+    """Where on the ladder that rung stands; past its end for None."""
+    used: int
+    """How often the rung will have been used when it has run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where on a ladder the last attempt was made. The first attempt is made below the first rung."""
+
+    position: int = -1
+    used: int = 0
+
+
+class Policy:
+    """A ladder: its rungs are tried in order until one hands over something that passes.
+
+    `Policy(Retry(2), Fallback(template), Degrade({"draft": "..."}))`
+    """
+
+    __slots__ = ("rungs",)
+
+    def __init__(self, *rungs: Rung) -> None:
+        """Check the order of the rungs.
+
+        Raises:
+            ConfigurationError: something is not a rung, or a rung comes after Degrade, which
+                always answers.
+        """
+        for rung in rungs:
+            if not isinstance(rung, Retry | Fallback | Degrade):
+                raise ConfigurationError(
+                    f"Policy: {rung!r} is not a rung; use Retry, Fallback or Degrade"
+                )
+        for rung, following in zip(rungs, rungs[1:], strict=False):
+            if isinstance(rung, Degrade):
+                raise ConfigurationError(
+                    f"Policy: {type(following).__name__} stands after Degrade, which always answers, "
+                    "and would never be reached; put Degrade last"
+                )
+        self.rungs: tuple[Rung, ...] = rungs
+
+    def __repr__(self) -> str:
+        """Return the call that makes this policy."""
+        return f"Policy({', '.join(map(repr, self.rungs))})"
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the rungs are the same."""
+        return isinstance(other, Policy) and self.rungs == other.rungs
+
+    def __hash__(self) -> int:
+        """Hash by rungs' kinds, since updates may not be hashable."""
+        return hash(tuple(type(rung) for rung in self.rungs))
+
+    def __bool__(self) -> bool:
+        """Return whether there is any rung."""
+        return bool(self.rungs)
+
+    def names(self) -> frozenset[str]:
+        """Return the names of the rungs on this ladder."""
+        return frozenset(rung_name(rung) for rung in self.rungs)
+
+    def of(self, kind: type[Rung]) -> tuple[Any, ...]:
+        """Return the rungs of one kind."""
+        return tuple(rung for rung in self.rungs if isinstance(rung, kind))
+
+
+def rung_name(rung: Rung) -> RungName:
+    """Return what a verdict's `otherwise` and the record call this rung."""
+    match rung:
+        case Retry():
+            return "retry"
+        case Fallback():
+            return "fallback"
+        case Degrade():
+            return "degrade"
+        case _:
+            assert_never(rung)
+
+
+def decide(policy: Policy, place: Place, failure: Failure) -> Decision:
+    """Return the next rung after `failure` at `place`; at most one more than the rungs allow.
+
+    A bad input cannot be cured by running the node on it again, so it goes to rungs that do not
+    (`Degrade`). A failure that was already repeated elsewhere is not repeated by `Retry`.
+    `otherwise` jumps forward to the next rung of that name, and fails if there is none.
+    """
+    rungs = policy.rungs
+    end = Decision(None, len(rungs), 0)
+    if failure.otherwise == "fail":
+        return end
+    here = place.position
+    if failure.otherwise in {None, "retry"} and here >= 0:
+        rung = rungs[here]
+        if isinstance(rung, Retry) and place.used < rung.attempts and _applies(rung, failure):
+            return Decision(rung, here, place.used + 1)
+    for position in range(here + 1, len(rungs)):
+        rung = rungs[position]
+        if failure.otherwise is not None and rung_name(rung) != failure.otherwise:
+            continue
+        if _applies(rung, failure):
+            return Decision(rung, position, 1)
+    return end
+
+
+def most_attempts(policy: Policy) -> int:
+    """Return how many attempts, of the node and its fallbacks, this ladder can make at most."""
+    return 1 + sum(
+        rung.attempts if isinstance(rung, Retry) else 1 for rung in policy.rungs
+    )
+
+
+def _applies(rung: Rung, failure: Failure) -> bool:
+    if isinstance(rung, Degrade):
+        return True
+    if failure.cause == "input":
+        return False
+    return not (isinstance(rung, Retry) and failure.repeated)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a retried node is told: why its last attempts were not accepted.
+
+    A node takes it as a parameter named `feedback`, or calls `coordgate.feedback()`.
+    """
+
+    reasons: tuple[str, ...]
+    """The reasons against the last attempt, one line each."""
+    rejected: Any
+    """What the last attempt handed over; None if it raised."""
+    attempt: int
+    """The number of the attempt that is about to be made, from 2."""
+    history: tuple[tuple[str, ...], ...] = ()
+    """The reasons against every earlier attempt, the oldest first."""
+
+    def __str__(self) -> str:
+        """Return the reasons as lines for a prompt."""
+        return "\n".join(f"- {reason}" for reason in self.reasons)
