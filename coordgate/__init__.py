@@ -1,0 +1,47 @@
+"""Agent graphs on LangGraph with typed handoff contracts, validation gates, policies and a record."""
+
+from coordgate.contract import Contract
+from coordgate.errors import (
+    ConfigurationError,
+    ContractViolation,
+    CoordgateError,
+    GateRejected,
+    HandoffError,
+    StoreError,
+    UngatedError,
+    UnsupportedLangGraph,
+    Violation,
+)
+from coordgate.gate import Gate, Verdict, gate
+from coordgate.graph import guard
+from coordgate.node import NodeGuard, feedback, gated
+from coordgate.policy import Degrade, Fallback, Feedback, Policy, Retry
+# from coordgate.stores import open_store
+from coordgate.tracer import Tracer
+
+__all__ = [
+    "ConfigurationError",
+    "Contract",
+    "ContractViolation",
+    "CoordgateError",
+    "Degrade",
+    "Fallback",
+    "Feedback",
+    "Gate",
+    "GateRejected",
+    "HandoffError",
+    "NodeGuard",
+    "Policy",
+    "Retry",
+    "StoreError",
+    "Tracer",
+    "UngatedError",
+    "UnsupportedLangGraph",
+    "Verdict",
+    "Violation",
+    "feedback",
+    "gate",
+    "gated",
+    "guard",
+    # "open_store",
+]

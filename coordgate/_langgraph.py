@@ -1,0 +1,337 @@
+"""The one file that touches LangGraph's private names: a release that moves them breaks this file.
+
+It reads a compiled graph (its state keys, edges and retry policies), reads a task's config (its
+writes, a place to keep what belongs to it, its streams), and makes guarded copies of graphs.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
+from functools import partial
+from importlib.metadata import version
+from typing import Any, get_type_hints
+
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.messages import RemoveMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import Pregel
+from langgraph.types import CachePolicy, RetryPolicy
+from pydantic import BaseModel
+
+from coordgate.contract import ROOT, StateKey
+from coordgate.errors import UnsupportedLangGraph
+
+try:
+    from langgraph._internal._constants import (
+        CONF,
+        CONFIG_KEY_READ,
+        CONFIG_KEY_RUNTIME,
+        CONFIG_KEY_STREAM,
+    )
+    from langgraph._internal._runnable import (
+        RunnableCallable,
+        RunnableSeq,
+        coerce_to_runnable,
+        set_config_context,
+    )
+    from langgraph.pregel._messages import StreamMessagesHandler
+    from langgraph.pregel._read import DEFAULT_BOUND, PregelNode
+    from langgraph.pregel._retry import (
+        _should_retry_on,  # pyright: ignore[reportPrivateUsage]
+    )
+    from langgraph.pregel._write import ChannelWrite
+    from langgraph.pregel.protocol import PregelProtocol, StreamProtocol
+except ImportError as error:  # pragma: no cover - needs another LangGraph
+    raise UnsupportedLangGraph(
+        f"coordgate works on langgraph 1.2.18 and newer 1.x; {version('langgraph')} is installed "
+        f"and lacks {error.name}: install a supported version, or report this one"
+    ) from error
+
+__all__ = [
+    "ChannelWrite",
+    "CompiledStateGraph",
+    "Pregel",
+    "PregelNode",
+    "RunnableCallable",
+    "RunnableSeq",
+    "StateGraph",
+    "coerce_to_runnable",
+]
+
+_TASK_ID = re.compile(r"and id '([^']+)'$")
+
+
+# A task: what its config holds
+
+
+def slot(config: RunnableConfig) -> Any:
+    """Return the one object that stays with a task over all its attempts, to keep things on."""
+    return config["configurable"].get(CONFIG_KEY_READ)
+
+
+def writes(config: RunnableConfig) -> Sequence[tuple[str, Any]]:
+    """Return what the task has written so far: (channel, value) pairs."""
+    read = config["configurable"].get(CONFIG_KEY_READ)
+    return read.args[3].writes if isinstance(read, partial) else ()
+
+
+def task_id_in(error: BaseException) -> str | None:
+    """Return the id of the task that LangGraph's retry loop noted on an error."""
+    for note in reversed(getattr(error, "__notes__", ())):
+        if found := _TASK_ID.search(note):
+            return found[1]
+    return None
+
+
+def retries_on(policy: RetryPolicy, error: Exception) -> bool:
+    """Return whether a LangGraph retry policy is for this error."""
+    return _should_retry_on(policy, error)
+
+
+# A compiled graph: what it says of itself
+
+
+def runnable_nodes(app: Pregel[Any, Any, Any, Any]) -> Iterator[tuple[str, PregelNode]]:
+    """Yield the nodes that do something and hand over through a channel write."""
+    for name, node in app.nodes.items():
+        if name == START or node.bound is DEFAULT_BOUND or not node.flat_writers:
+            continue
+        if isinstance(node.flat_writers[0], ChannelWrite):
+            yield name, node
+
+
+def state_keys(app: Pregel[Any, Any, Any, Any]) -> list[StateKey]:
+    """Return what the graph's state says of each key that a node may write."""
+    builder = getattr(app, "builder", None)
+    if builder is None:
+        ends = app.channels.get(END)
+        return [StateKey(ROOT, getattr(ends, "UpdateType", Any))]
+    schemas = [builder.state_schema, *(s for s in builder.schemas if s is not builder.state_schema)]
+    hints = [(schema, _hints(schema)) for schema in schemas]
+    keys = [_state_key(name, channel, hints) for name, channel in builder.channels.items()]
+    return keys + [StateKey(name, Any, "managed") for name in builder.managed]
+
+
+def _state_key(name: str, channel: Any, hints: list[tuple[Any, dict[str, Any]]]) -> StateKey:
+    found = ((s, h[name]) for s, h in hints if name in h)
+    schema, annotation = next(found, (None, getattr(channel, "UpdateType", Any)))
+    model = schema if isinstance(schema, type) and issubclass(schema, BaseModel) else None
+    reducer = getattr(channel, "operator", None) or getattr(channel, "reducer", None)
+    if reducer is not None:
+        if "messages" in getattr(reducer, "__name__", "") and _is_langgraph(reducer):
+            return StateKey(name, annotation, "messages", reducer)
+        if not hasattr(channel, "operator"):
+            return StateKey(name, Any, "reducer", _unknown)
+        return StateKey(name, annotation, "reducer", reducer)
+    if type(channel).__name__ == "Topic":
+        return StateKey(name, channel.UpdateType)
+    return StateKey(name, annotation, model=model)
+
+
+def _unknown(old, new):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Stand in for a reducer over batches of updates, whose update type is not annotated."""
+
+
+def _is_langgraph(function: Any) -> bool:
+    function = getattr(function, "func", function)
+    return str(getattr(function, "__module__", "")).startswith("langgraph.")
+
+
+def _hints(schema: Any) -> dict[str, Any]:
+    if not hasattr(schema, "__annotations__"):
+        return {ROOT: schema}
+    try:
+        return get_type_hints(schema, include_extras=True)
+    except (NameError, TypeError):
+        return {}
+
+
+def input_keys(node: PregelNode) -> tuple[str, ...]:
+    """Return the state keys that a node is handed; empty where it is handed one value."""
+    return tuple(node.channels) if isinstance(node.channels, list) else ()
+
+
+def static_targets(app: Pregel[Any, Any, Any, Any], name: str) -> tuple[str, ...]:
+    """Return where a node's own edges go, conditional ones left out."""
+    builder = getattr(app, "builder", None)
+    if builder is None:
+        return ()
+    joined = (end for starts, end in builder.waiting_edges if name in starts)
+    return (*(end for start, end in sorted(builder.edges) if start == name), *joined)
+
+
+def function_of(node: PregelNode) -> Any:
+    """Return the user's own function or Runnable behind a node."""
+    bound = node.bound
+    found = getattr(bound, "func", None) or getattr(bound, "afunc", None)
+    return bound if found is None else found
+
+
+def subgraph_of(node: PregelNode) -> Pregel[Any, Any, Any, Any] | None:
+    """Return the graph that a node is, if it is one."""
+    return node.bound if isinstance(node.bound, Pregel) else None
+
+
+def contains_graph(node: PregelNode) -> bool:
+    """Return whether a node is, or calls, another graph."""
+    return bool(node.subgraphs) or isinstance(node.bound, PregelProtocol)
+
+
+def retry_policies(app: Pregel[Any, Any, Any, Any], node: PregelNode) -> tuple[RetryPolicy, ...]:
+    """Return the LangGraph retry policies in force on a node: its own, else the graph's."""
+    return tuple(node.retry_policy or app.retry_policy or ())
+
+
+# Guarded copies
+
+
+def guarded_node(
+    node: PregelNode,
+    seq: RunnableSeq,
+    write: ChannelWrite,
+    retry: Sequence[RetryPolicy] | None,
+    cache_prefix: str | None,
+) -> PregelNode:
+    """Return a copy of a node whose executable is `seq`; all else is as it was."""
+    guarded = copy.copy(node)
+    if retry is not None:
+        guarded.retry_policy = tuple(retry)
+    if cache_prefix is not None and node.cache_policy is not None:
+        guarded.cache_policy = _prefixed(node.cache_policy, cache_prefix)
+    guarded.__dict__["flat_writers"] = [write, *node.flat_writers[1:]]
+    guarded.__dict__["node"] = seq
+    return guarded
+
+
+def _prefixed(policy: CachePolicy[Any], prefix: str) -> CachePolicy[Any]:
+    """Return a cache policy whose keys also depend on what is declared on the node."""
+
+    def key(*args: Any, **kwargs: Any) -> str:
+        own = policy.key_func(*args, **kwargs)
+        return f"{prefix}:{own if isinstance(own, str) else own.hex()}"
+
+    return CachePolicy(key_func=key, ttl=policy.ttl)
+
+
+def copy_graph(app: Any, kind: type[Any], nodes: Mapping[str, PregelNode]) -> Any:
+    """Return a copy of a compiled graph, as `kind`, with other nodes."""
+    made = object.__new__(kind)
+    made.__dict__.update(app.__dict__)
+    made.nodes = dict(nodes)
+    return made
+
+
+def copy_builder(builder: Any, kind: type[Any]) -> Any:
+    """Return a copy of a StateGraph, as `kind`, that can be added to without touching the first."""
+    made = object.__new__(kind)
+    made.__dict__.update(
+        {k: copy.copy(v) if isinstance(v, dict | set | list) else v for k, v in vars(builder).items()}
+    )
+    made.nodes = {name: copy.copy(spec) for name, spec in builder.nodes.items()}
+    for name, branches in builder.branches.items():
+        made.branches[name] = dict(branches)
+    if hasattr(builder, "_node_defaults"):
+        made._node_defaults = copy.copy(builder._node_defaults)  # noqa: SLF001
+    made.compiled = False
+    return made
+
+
+# Streams
+
+
+class StreamTap:
+    """What one attempt sends to the caller's streams: watched, or held back until the verdict."""
+
+    __slots__ = ("_config", "_handlers", "_held", "_hold", "_sent", "config")
+
+    def __init__(self, config: RunnableConfig, *, hold: bool) -> None:
+        """Put the tap between the attempt and the streams; `config` is what the attempt gets."""
+        self._config = config
+        self._hold = hold
+        self._held: list[tuple[Callable[[Any], Any], Any]] = []
+        self._sent: list[tuple[Any, Any, Any]] = []
+        self._handlers: list[StreamMessagesHandler] = []
+        self.config: RunnableConfig = {**config, "callbacks": self._tapped(config.get("callbacks"))}
+        if hold:
+            self.config["configurable"] = {**config["configurable"], **self._held_streams()}
+
+    def accept(self) -> None:
+        """Let out what was held back."""
+        for send, item in self._held:
+            send(item)
+        self._held.clear()
+
+    def reject(self, payload: Mapping[str, Any]) -> None:
+        """Drop what was held back, or take back what was sent; tell why under `custom`."""
+        for handler in self._handlers:
+            for _, message, _ in self._sent:
+                handler.seen.discard(message.id)
+        if self._hold:
+            self._held.clear()
+            return
+        taken: set[str] = set()
+        for namespace, message, metadata in self._sent:
+            if message.id not in taken:
+                taken.add(message.id)
+                note = {**metadata, "coordgate": dict(payload)}
+                self._handlers[0].stream((namespace, "messages", (RemoveMessage(id=message.id), note)))
+        runtime = self._config["configurable"].get(CONFIG_KEY_RUNTIME)
+        if runtime is not None:
+            # LangGraph's writer reads the namespace from the config of the context that it is in.
+            with set_config_context(self._config) as context:
+                announced = {"coordgate": {**payload, "message_ids": sorted(taken)}}
+                context.run(runtime.stream_writer, announced)
+
+    def _tapped(self, callbacks: Any) -> Any:
+        if not isinstance(callbacks, BaseCallbackManager):
+            return callbacks
+        swapped: dict[int, StreamMessagesHandler] = {}
+        for handler in callbacks.handlers:
+            if isinstance(handler, StreamMessagesHandler):
+                self._handlers.append(handler)
+                tapped = swapped[id(handler)] = copy.copy(handler)
+                tapped.stream = partial(self._pass, handler.stream)
+        if not swapped:
+            return callbacks
+        manager = callbacks.copy()
+        for name in ("handlers", "inheritable_handlers"):
+            setattr(manager, name, [swapped.get(id(h), h) for h in getattr(callbacks, name)])
+        return manager
+
+    def _pass(self, send: Callable[[Any], Any], chunk: Any) -> None:
+        message = chunk[2][0] if isinstance(chunk[2], tuple) else None
+        if getattr(message, "id", None) is not None:
+            self._sent.append((chunk[0], message, chunk[2][1]))
+        if self._hold:
+            self._held.append((send, chunk))
+        else:
+            send(chunk)
+
+    def _held_streams(self) -> dict[str, Any]:
+        configurable = self._config["configurable"]
+        held: dict[str, Any] = {}
+        runtime = configurable.get(CONFIG_KEY_RUNTIME)
+        if runtime is not None:
+            write = runtime.stream_writer
+            held[CONFIG_KEY_RUNTIME] = runtime.override(
+                stream_writer=lambda item: self._held.append((partial(copy_context().run, write), item))
+            )
+        stream = configurable.get(CONFIG_KEY_STREAM)
+        if stream is not None:
+            held[CONFIG_KEY_STREAM] = StreamProtocol(
+                lambda chunk: self._held.append((stream, chunk)), stream.modes
+            )
+        return held
+
+
+def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:
+    """Return a node function as the Runnable that LangGraph makes of it."""
+    return coerce_to_runnable(thing, name=name, trace=False)
+
+
+assert CONF == "configurable"

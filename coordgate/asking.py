@@ -1,0 +1,113 @@
+"""Asking the gates: quick ones in order, slow ones together, sync or async, failing closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from coordgate.gate import Gate, Judgement, Verdict, as_verdict, raised, timed_out
+
+Question: TypeAlias = tuple[Sequence[Gate], Any, Any]
+"""Slow gates, the output and the state to ask them about."""
+
+Asking: TypeAlias = Generator[Question, Sequence[Judgement], Sequence[Judgement]]
+"""Yields a question at most once, is sent the answers, and returns every judgement."""
+
+
+def judge(
+    quick: Sequence[Gate], slow: Sequence[Gate], output: Any, state: Any, *, all_of_them: bool
+) -> Asking:
+    """Ask the quick gates; then, if they passed or all are wanted, yield the slow ones."""
+    judgements = [ask(gate, output, state) for gate in quick]
+    if slow and (all_of_them or all(j.verdict.passed for j in judgements)):
+        judgements += yield (slow, output, state)
+    return judgements
+
+
+def ask(gate: Gate, output: Any, state: Any) -> Judgement:
+    """Ask one gate, now; whatever goes wrong in it is a verdict that has not passed."""
+    started = time.perf_counter()
+    try:
+        verdict = as_verdict(
+            gate.function(output, state) if gate.takes_state else gate.function(output)
+        )
+    except Exception as error:  # noqa: BLE001 - a gate that raises has not passed
+        verdict = raised(error)
+    return _judgement(gate, verdict, started)
+
+
+async def ask_async(gate: Gate, output: Any, state: Any) -> Judgement:
+    """Ask one slow gate; a sync one runs in a thread, so that the loop goes on."""
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(gate.timeout):
+            if gate.is_async:
+                answer = gate(output, state)
+                result = await answer if inspect.isawaitable(answer) else answer
+            else:
+                result = await asyncio.to_thread(gate, output, state)
+        verdict = as_verdict(result)
+    except TimeoutError as error:
+        verdict = raised(error) if gate.timeout is None else timed_out(gate.timeout)
+    except Exception as error:  # noqa: BLE001 - a gate that raises has not passed
+        verdict = raised(error)
+    return _judgement(gate, verdict, started)
+
+
+def _judgement(gate: Gate, verdict: Verdict, started: float) -> Judgement:
+    if gate.otherwise is not None and not verdict.passed and verdict.otherwise is None:
+        verdict = replace(verdict, otherwise=gate.otherwise)
+    return Judgement(gate.name, verdict, time.perf_counter() - started)
+
+
+async def ask_together(question: Question) -> Sequence[Judgement]:
+    """Ask slow gates at the same time; the answers come in the gates' order."""
+    gates, output, state = question
+    return await asyncio.gather(*(ask_async(gate, output, state) for gate in gates))
+
+
+def ask_in_threads(question: Question) -> Sequence[Judgement]:
+    """Ask slow gates at the same time, each in a thread of its own, and wait for their answers.
+
+    A gate that does not answer in time is left behind in a daemon thread.
+    """
+    gates, output, state = question
+    asked = [_InThread(gate, output, state) for gate in gates]
+    return [each.answer() for each in asked]
+
+
+class _InThread:
+    """One slow gate on its way."""
+
+    def __init__(self, gate: Gate, output: Any, state: Any) -> None:
+        self._gate = gate
+        self._judgement: Judgement | None = None
+        self._started = time.perf_counter()
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run,
+            args=(self._run, output, state),
+            name=f"coordgate-gate-{gate.name}",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def _run(self, output: Any, state: Any) -> None:
+        if self._gate.is_async:
+            self._judgement = asyncio.run(ask_async(self._gate, output, state))
+        else:
+            self._judgement = ask(self._gate, output, state)
+
+    def answer(self) -> Judgement:
+        timeout = self._gate.timeout
+        left = None if timeout is None else self._started + timeout - time.perf_counter()
+        self._thread.join(left if left is None else max(left, 0.0))
+        if self._judgement is not None:
+            return self._judgement
+        return _judgement(self._gate, timed_out(timeout or 0.0), self._started)

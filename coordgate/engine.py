@@ -1,0 +1,369 @@
+"""The engine: a guarded node's executable, and the classes of guarded graphs.
+
+The node keeps its bound Runnable, its shape in the graph and its traced runs. What is replaced is
+the executable that LangGraph runs for it: the sequence of the node and its channel writes, whose
+first write judges the hand-over before it writes.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, NodeTimeoutError
+from langgraph.types import RetryPolicy
+
+from coordgate import _langgraph as lg
+from coordgate.asking import ask_in_threads, ask_together
+from coordgate.errors import ContractViolation
+from coordgate.node import RUNNING
+from coordgate.plan import NodePlan, check
+from coordgate.policy import Degrade, Fallback, Retry
+from coordgate.run import RUN, RunContext
+from coordgate.tracer import Mode, Tracer
+from coordgate.turn import NOW, TRANSPORT, Handover, Ladder, Turn, next_tag
+from coordgate.update import ship
+
+_WITHOUT_END = 2**31
+"""For RetryPolicy.max_attempts where the ladder itself decides when to stop."""
+
+
+class GuardedWrite(lg.ChannelWrite):
+    """The first channel write of a guarded node: it judges what it is given, then writes it."""
+
+    def __init__(self, write: lg.ChannelWrite, plan: NodePlan) -> None:
+        """Take the place of `write`."""
+        super().__init__(write.writes, tags=write.tags)
+        self.plan = plan
+
+    def _write(self, input: Any, config: RunnableConfig) -> Any:
+        return super()._write(_drive(self._judged(input, config)), config)
+
+    async def _awrite(self, input: Any, config: RunnableConfig) -> Any:
+        return await super()._awrite(await _adrive(self._judged(input, config)), config)
+
+    def _judged(self, output: Any, config: RunnableConfig) -> Handover:
+        turn = RUNNING.get()
+        if isinstance(turn, Turn) and turn.node is self.plan:
+            return turn.hand_over(output)
+        return self._outside(output, config)
+
+    def _outside(self, output: Any, config: RunnableConfig) -> Handover:
+        """Judge a write that no attempt of the node makes.
+
+        A Command that a subgraph hands up is judged like the node's own output. An update by hand
+        (`update_state`) is a person's: it must keep the contract, and gates are not asked.
+        """
+        ladder = getattr(lg.slot(config), "coordgate", None)
+        if isinstance(ladder, Ladder) and ladder.node is self.plan:
+            turn = ladder.turn
+            ladder.raw.attempts.pop()
+            turn.raw.outcome = "accepted"
+            shipped = yield from turn.hand_over(output)
+            turn.commit(())
+            return shipped
+        checked = check(self.plan, output)
+        if self.plan.enforces and checked.violations:
+            raise ContractViolation(self.plan.name, checked.violations)
+        return ship(output, checked.values, self.plan.keys) if self.plan.enforces else output
+
+
+def _drive(flow: Handover) -> Any:
+    """Run a hand-over here, its slow gates in threads."""
+    answers: Any = None
+    while True:
+        try:
+            question = flow.send(answers)
+        except StopIteration as done:
+            return done.value
+        answers = ask_in_threads(question)
+
+
+async def _adrive(flow: Handover) -> Any:
+    """Run a hand-over in the event loop, its slow gates concurrently."""
+    answers: Any = None
+    while True:
+        try:
+            question = flow.send(answers)
+        except StopIteration as done:
+            return done.value
+        answers = await ask_together(question)
+
+
+class GuardedSeq(lg.RunnableSeq):
+    """The executable of a guarded node: each invocation is one turn on its ladder."""
+
+    def __init__(self, seq: lg.RunnableSeq, plan: NodePlan, write: GuardedWrite, original: Any) -> None:
+        """Take the place of `seq`; `original` is the node as it was before it was guarded."""
+        at = len(seq.steps) - len(original.flat_writers)
+        self.__dict__.update(seq.__dict__)
+        writers = [write, *seq.steps[at + 1 :]]
+        self.steps = [*seq.steps[:at], *writers]
+        self.plan = plan
+        self.original = original
+        self._bodies: dict[int, _Body] = {-1: _Body(self, _takes_feedback(self.steps[0]))}
+        for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
+            if isinstance(rung, Fallback):
+                first = lg.as_runnable(rung.node, plan.name)
+                steps = lg.RunnableSeq(first, *writers, trace_policy=seq.trace_policy)
+                self._bodies[position] = _Body(steps, _takes_feedback(first))
+            elif isinstance(rung, Degrade):
+                stated = lg.RunnableCallable(_stating(rung), name=plan.name, trace=False)
+                self._bodies[position] = _Body(lg.RunnableSeq(stated, *writers), feedback=False)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run one attempt of the node."""
+        if config is None or "langgraph_triggers" not in config.get("metadata", ()):
+            return super().invoke(input, config, **kwargs)
+        turn, body, token = self._begin(input, config, kwargs)
+        try:
+            turn.receive()
+            output = lg.RunnableSeq.invoke(body.steps, input, turn.config, **kwargs)
+            turn.commit(lg.writes(config))
+        except BaseException as error:
+            self._failed(turn, error, config)
+            raise
+        finally:
+            RUNNING.reset(token)
+        return output
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run one attempt of the node."""
+        if config is None or "langgraph_triggers" not in config.get("metadata", ()):
+            return await super().ainvoke(input, config, **kwargs)
+        turn, body, token = self._begin(input, config, kwargs)
+        try:
+            turn.receive()
+            output = await lg.RunnableSeq.ainvoke(body.steps, input, turn.config, **kwargs)
+            turn.commit(lg.writes(config))
+        except BaseException as error:
+            self._failed(turn, error, config)
+            raise
+        finally:
+            RUNNING.reset(token)
+        return output
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Run one attempt of the node, streaming."""
+        if config is None or "langgraph_triggers" not in config.get("metadata", ()):
+            async for chunk in super().astream(input, config, **kwargs):
+                yield chunk
+            return
+        turn, body, token = self._begin(input, config, kwargs)
+        try:
+            turn.receive()
+            async for chunk in lg.RunnableSeq.astream(body.steps, input, turn.config, **kwargs):
+                yield chunk
+            turn.commit(lg.writes(config))
+        except BaseException as error:
+            self._failed(turn, error, config)
+            raise
+        finally:
+            RUNNING.reset(token)
+
+    def _begin(self, input: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Any:
+        plan = self.plan
+        kept = getattr(lg.slot(config), "coordgate", None)
+        ladder = kept if isinstance(kept, Ladder) and kept.node is plan else None
+        turn = Turn(plan, input, config, ladder)
+        body = self._bodies[-1]
+        if ladder is not None and not isinstance(turn.rung, Retry | None):
+            body = self._bodies[ladder.place.position]
+        run = turn.run
+        if run is not None and run.streams and (plan.climbs or plan.guard.stream == "hold"):
+            hold = plan.guard.stream == "hold" and plan.enforces
+            turn.tap = lg.StreamTap(config, hold=hold)
+            turn.config = turn.tap.config
+        if body.feedback:
+            kwargs["feedback"] = turn.feedback()
+        return turn, body, RUNNING.set(turn)
+
+    def _failed(self, turn: Turn, error: BaseException, config: RunnableConfig) -> None:
+        ladder = turn.fail(error)
+        slot = lg.slot(config)
+        if ladder is not None and slot is not None:
+            slot.coordgate = ladder
+            if not isinstance(error, Exception):
+                self.plan.ladders[turn.task] = ladder
+
+
+class _Body:
+    """What a turn runs: a sequence, and whether its first step takes feedback."""
+
+    __slots__ = ("feedback", "steps")
+
+    def __init__(self, steps: lg.RunnableSeq, feedback: bool) -> None:
+        self.steps = steps
+        self.feedback = feedback
+
+
+def _stating(rung: Degrade) -> Callable[[Any], Any]:
+    def stated(_state: Any) -> dict[str, Any]:
+        return copy.deepcopy(dict(rung.update))
+
+    return stated
+
+
+def _takes_feedback(step: Runnable[Any, Any]) -> bool:
+    function = getattr(step, "func", None) or getattr(step, "afunc", None)
+    try:
+        return function is not None and "feedback" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def merged_retries(plan: NodePlan) -> list[RetryPolicy]:
+    """Return the retry policies that let LangGraph's loop run the turns that the ladder decides on.
+
+    Each of the node's own policies keeps its waits, but counts only the errors that it is for.
+    """
+
+    def when(tag: str) -> Callable[[Exception], bool]:
+        def decided(error: Exception) -> bool:
+            if isinstance(error, NodeTimeoutError):
+                ladder = plan.ladders.pop(lg.task_id_in(error) or "", None)
+                if ladder is not None:
+                    ladder.timed_out(error)
+            return next_tag(error, plan) == tag
+
+        return decided
+
+    merged = [
+        policy._replace(retry_on=when(f"{TRANSPORT}:{position}"), max_attempts=_WITHOUT_END)
+        for position, policy in enumerate(plan.transports)
+    ]
+    for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
+        if isinstance(rung, Retry):
+            merged.append(
+                RetryPolicy(
+                    initial_interval=rung.wait,
+                    backoff_factor=rung.backoff,
+                    max_interval=rung.max_wait,
+                    max_attempts=_WITHOUT_END,
+                    jitter=rung.jitter,
+                    retry_on=when(f"wait:{position}"),
+                )
+            )
+    if plan.policy:
+        merged.append(
+            RetryPolicy(
+                initial_interval=0.0, max_attempts=_WITHOUT_END, jitter=False, retry_on=when(NOW)
+            )
+        )
+    return merged
+
+
+class GraphGuard:
+    """What is declared for a whole graph, as given to `guard`."""
+
+    def __init__(
+        self, nodes: Any, *, mode: Mode, tracer: Tracer | None, unchecked: Sequence[str] = ()
+    ) -> None:
+        """Take the settings; `unchecked` names what no contract can check."""
+        self.nodes = nodes
+        self.mode: Mode = mode
+        self.tracer = tracer
+        self.unchecked = tuple(unchecked)
+
+
+class GuardedGraph:
+    """What a guarded graph's class adds to LangGraph's: its runs begin and end in the record."""
+
+    coordgate: ClassVar[GraphGuard]
+    bare_class: ClassVar[type[Any]]
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
+        """Stream the graph, as LangGraph does, within a recorded run."""
+        flow = super().stream(input, config, **kwargs)  # type: ignore[misc]
+        if RUN.get() is not None:
+            yield from flow
+            return
+        run = self._run(config, kwargs)
+        try:
+            while True:
+                token = RUN.set(run)
+                try:
+                    chunk = next(flow)
+                except StopIteration:
+                    break
+                finally:
+                    RUN.reset(token)
+                yield chunk
+        except GeneratorExit:
+            flow.close()
+            run.finish(None, cancelled=True)
+            raise
+        except BaseException as error:
+            _finish(run, error)
+            raise
+        if self._pauses(kwargs):
+            run.interrupted |= bool(self._next(config))
+        _finish(run, None)
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Stream the graph, as LangGraph does, within a recorded run."""
+        flow = super().astream(input, config, **kwargs)  # type: ignore[misc]
+        if RUN.get() is not None:
+            async for chunk in flow:
+                yield chunk
+            return
+        run = self._run(config, kwargs)
+        try:
+            while True:
+                token = RUN.set(run)
+                try:
+                    chunk = await anext(flow)
+                except StopAsyncIteration:
+                    break
+                finally:
+                    RUN.reset(token)
+                yield chunk
+        except GeneratorExit:
+            await flow.aclose()
+            run.finish(None, cancelled=True)
+            raise
+        except BaseException as error:
+            _finish(run, error)
+            raise
+        if self._pauses(kwargs):
+            run.interrupted |= bool(await self._anext(config))
+        _finish(run, None)
+
+    def _run(self, config: RunnableConfig | None, kwargs: dict[str, Any]) -> RunContext:
+        modes = kwargs.get("stream_mode") or ()
+        configurable = (config or {}).get("configurable") or (self.config or {}).get("configurable")  # type: ignore[attr-defined]
+        thread = (configurable or {}).get("thread_id")
+        return RunContext(
+            graph=str(self.get_name()),  # type: ignore[attr-defined]
+            thread=None if thread is None else str(thread),
+            mode=self.coordgate.mode,
+            tracer=self.coordgate.tracer,
+            streams=frozenset([modes] if isinstance(modes, str) else modes) & {"messages", "custom"},
+        )
+
+    def _pauses(self, kwargs: dict[str, Any]) -> bool:
+        names = ("interrupt_before", "interrupt_after")
+        asked = any(kwargs.get(name) for name in names)
+        own = any(getattr(self, f"{name}_nodes", None) for name in names)
+        return (asked or own) and bool(getattr(self, "checkpointer", None))
+
+    def _next(self, config: RunnableConfig | None) -> Sequence[str]:
+        return self.get_state(config).next  # type: ignore[attr-defined,no-any-return]
+
+    async def _anext(self, config: RunnableConfig | None) -> Sequence[str]:
+        return (await self.aget_state(config)).next  # type: ignore[attr-defined,no-any-return]
+
+
+def _finish(run: RunContext, error: BaseException | None) -> None:
+    if isinstance(error, GraphBubbleUp):
+        run.interrupted |= isinstance(error, GraphInterrupt)
+        run.finish(None)
+    else:
+        run.finish(error, cancelled=error is not None and not isinstance(error, Exception))

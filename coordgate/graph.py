@@ -1,0 +1,284 @@
+"""`guard`: every node of a graph wrapped in its contract, gates and policy."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, TypeVar, get_type_hints
+
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.retry import RunnableRetry
+from langgraph.graph import END
+
+from coordgate import _langgraph as lg
+from coordgate.contract import Contract, HandoverCheck, InputCheck, StateKey, nearest
+from coordgate.engine import GraphGuard, GuardedGraph, GuardedSeq, GuardedWrite, merged_retries
+from coordgate.errors import ConfigurationError
+from coordgate.node import NodeGuard, declared_on
+from coordgate.plan import NodePlan
+from coordgate.policy import Degrade, Retry
+from coordgate.schema import bare, has_fields
+from coordgate.settings import load
+from coordgate.tracer import Mode, Sink, Tracer
+
+Graph = TypeVar("Graph")
+
+_log = logging.getLogger("coordgate")
+_OPEN = NodeGuard()
+_INNER = "|"
+_RETRY_LIBRARIES = frozenset({"tenacity", "stamina", "backoff", "retrying"})
+
+
+def guard(
+    target: Graph,
+    nodes: Mapping[str, NodeGuard] | str | PathLike[str] | None = None,
+    *,
+    mode: Mode = "enforce",
+    tracer: Tracer | Sink | str | PathLike[str] | None = None,
+) -> Graph:
+    """Return the same kind of graph with every node guarded; the one given stays as it is.
+
+    Takes a `StateGraph`, a compiled one, or an `@entrypoint`. Nodes keep what `@gated` declared;
+    `nodes` adds or overrides by name (`"sub|inner"` for a node inside a subgraph), or names a TOML
+    file. A node without a declaration is checked against the state's own annotations.
+
+    `mode="observe"` changes nothing that a caller can see, and records what would have failed.
+    `tracer` is a Tracer, or a path or sink for one. Guarding twice is guarding once: what is given
+    the second time is laid over the first.
+
+    Raises:
+        ConfigurationError: the target is no graph, a name is no node, or a declaration cannot work.
+    """
+    if mode not in {"enforce", "observe"}:
+        raise ConfigurationError(f"guard(mode={mode!r}): use 'enforce' or 'observe'")
+    declared = load(nodes) if isinstance(nodes, str | PathLike) else dict(nodes or {})
+    for name, each in declared.items():
+        if not isinstance(each, NodeGuard):
+            raise ConfigurationError(f"guard(nodes={{{name!r}: {each!r}}}): give a NodeGuard")
+    if tracer is not None and not isinstance(tracer, Tracer):
+        tracer = Tracer(tracer)
+    settings = GraphGuard(declared, mode=mode, tracer=tracer)
+    if isinstance(target, lg.StateGraph):
+        return _guarded_builder(target, settings)  # type: ignore[return-value]
+    if isinstance(target, lg.Pregel):
+        return _guarded_graph(target, settings)
+    raise ConfigurationError(
+        f"guard({type(target).__name__}): give a StateGraph, a compiled graph or an @entrypoint"
+        + ("; a graph behind a server is guarded where it runs" if "Remote" in type(target).__name__ else "")
+    )
+
+
+class _GuardedBuilder:
+    """What a guarded StateGraph's class adds: compiling it guards every node there is by then."""
+
+    coordgate: GraphGuard
+    bare_class: type[Any]
+
+    def compile(self, *args: Any, **kwargs: Any) -> Any:
+        """Compile as LangGraph does, and guard the result."""
+        return _guarded_graph(super().compile(*args, **kwargs), self.coordgate)  # type: ignore[misc]
+
+
+def _guarded_builder(builder: Any, settings: GraphGuard) -> Any:
+    kind = type(builder)
+    if issubclass(kind, _GuardedBuilder):
+        settings = _laid_over(settings, builder.coordgate)
+        kind = kind.bare_class
+    made = type(kind.__name__, (_GuardedBuilder, kind), _class_body(kind, settings))
+    return lg.copy_builder(builder, made)
+
+
+def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
+    kind, nodes = type(app), dict(app.nodes)
+    if issubclass(kind, GuardedGraph):
+        settings = _laid_over(settings, app.coordgate)
+        kind = kind.bare_class
+        nodes = {n: getattr(node.node, "original", node) for n, node in nodes.items()}
+        app = lg.copy_graph(app, kind, nodes)
+    own, inner = _by_depth(settings.nodes)
+    gateable = dict(lg.runnable_nodes(app))
+    for name in {*own, *inner}:
+        if name not in gateable:
+            raise ConfigurationError(
+                f"guard(nodes=...): the graph has no node {name!r}{nearest(name, gateable)}"
+            )
+    keys = lg.state_keys(app)
+    unchecked: list[str] = []
+    for name, node in gateable.items():
+        part = GraphGuard(inner.get(name, {}), mode=settings.mode, tracer=settings.tracer)
+        nodes[name] = _guarded_node(app, name, node, own.get(name), part, keys, unchecked)
+    guarded = GraphGuard(
+        settings.nodes, mode=settings.mode, tracer=settings.tracer, unchecked=sorted(set(unchecked))
+    )
+    if guarded.unchecked and settings.mode == "enforce":
+        _log.info(
+            "graph %r: no contract can check %s", app.get_name(), "; ".join(guarded.unchecked)
+        )
+    made = type(kind.__name__, (GuardedGraph, kind), _class_body(kind, guarded))
+    return lg.copy_graph(app, made, nodes)
+
+
+def _guarded_node(
+    app: Any,
+    name: str,
+    node: Any,
+    given: NodeGuard | None,
+    part: GraphGuard,
+    keys: Sequence[StateKey],
+    unchecked: list[str],
+) -> Any:
+    function = lg.function_of(node)
+    declared = declared_on(function)
+    spec = (given or _OPEN).over(declared)
+    where = f"node {name!r}"
+    contract = spec.contract
+    if contract is None and spec.declares | (declared is not None) | (given is not None):
+        contract = _annotated(app, function)
+    contract = contract or Contract()
+    check = HandoverCheck(contract, keys, where=where, lenient=lg.contains_graph(node))
+    unchecked += check.unchecked
+    intake = None
+    if contract.accepts is not None:
+        intake = InputCheck(contract.accepts, lg.input_keys(node), where=where)
+    transports = lg.retry_policies(app, node) if part.mode == "enforce" else ()
+    if part.mode == "enforce":
+        _check_engines(where, spec, node, transports)
+    for rung in spec.policy.rungs if spec.policy else ():
+        if isinstance(rung, Degrade):
+            _check_stated(where, rung, check)
+    plan = NodePlan(
+        name,
+        spec,
+        declared=declared,
+        mode=part.mode,
+        keys=frozenset(key.name for key in keys),
+        check=check,
+        intake=intake,
+        known=_known(app),
+        edges=lg.static_targets(app, name),
+        transports=transports if part.mode == "enforce" else lg.retry_policies(app, node),
+        retries_on=lg.retries_on,
+    )
+    write = GuardedWrite(node.flat_writers[0], plan)
+    seq = GuardedSeq(node.node, plan, write, node)
+    subgraph = lg.subgraph_of(node)
+    if subgraph is not None:
+        seq.steps[0] = _guarded_graph(subgraph, part)
+    elif part.nodes:
+        raise ConfigurationError(
+            f"guard(nodes=...): {where} is no compiled graph, so it has no node "
+            f"{next(iter(part.nodes))!r} inside; guard the graph that it calls"
+        )
+    retry = merged_retries(plan) or None if part.mode == "enforce" else None
+    prefix = _fingerprint(contract, spec, keys) if part.mode == "enforce" else None
+    return lg.guarded_node(node, seq, write, retry, prefix)
+
+
+def _known(app: Any) -> frozenset[str] | None:
+    return frozenset({*app.nodes, END}) if hasattr(app, "builder") else None
+
+
+def _annotated(app: Any, function: Any) -> Contract | None:
+    """Return the contract that a node's own annotations state.
+
+    An annotation that is the state itself says nothing of what the node must hand over, since an
+    update may be partial.
+    """
+    builder = getattr(app, "builder", None)
+    schemas = set(map(id, builder.schemas)) if builder is not None else set()
+    try:
+        returned = get_type_hints(function, include_extras=True).get("return")
+    except (NameError, TypeError, AttributeError):
+        return None
+    if returned is None or id(bare(returned)) in schemas or not has_fields(returned):
+        return None
+    return Contract(returns=returned)
+
+
+def _check_engines(
+    where: str, spec: NodeGuard, node: Any, transports: Sequence[Any]
+) -> None:
+    """Refuse what would run a node's body more often than its policy says."""
+    if spec.effects == "external" and transports:
+        raise ConfigurationError(
+            f"{where}: effects='external' and a LangGraph retry policy contradict each other: it must "
+            "not be run again by itself; add it with retry_policy=[], or declare effects='idempotent'"
+        )
+    if spec.policy is None or not spec.policy.of(Retry):
+        return
+    engine = _retry_engine(node.bound)
+    if engine is not None:
+        raise ConfigurationError(
+            f"{where}: two retry engines on one node, {engine} inside and Retry outside, would "
+            "multiply their attempts; drop one of them"
+        )
+
+
+def _retry_engine(runnable: Runnable[Any, Any]) -> str | None:
+    for step in getattr(runnable, "steps", None) or [runnable]:
+        inner = step
+        while isinstance(inner, RunnableBindingBase):
+            if isinstance(inner, RunnableRetry):
+                return "with_retry()"
+            inner = inner.bound
+        function = getattr(inner, "func", None) or getattr(inner, "afunc", None)
+        while function is not None:
+            module = getattr(function, "__globals__", {}).get("__name__", "").partition(".")[0]
+            if module in _RETRY_LIBRARIES:
+                return str(module)
+            function = getattr(function, "__wrapped__", None)
+    return None
+
+
+def _check_stated(where: str, rung: Degrade, check: HandoverCheck) -> None:
+    violations = check(list(rung.update.items())).violations
+    if violations:
+        reasons = "; ".join(map(str, violations))
+        raise ConfigurationError(
+            f"{where}: Degrade({dict(rung.update)!r}) breaks the node's contract: {reasons}; "
+            "a stated answer must be one that may ship"
+        )
+
+
+def _by_depth(
+    nodes: Mapping[str, NodeGuard],
+) -> tuple[dict[str, NodeGuard], dict[str, dict[str, NodeGuard]]]:
+    """Split names into a graph's own nodes, and those inside its subgraphs."""
+    own: dict[str, NodeGuard] = {}
+    inner: dict[str, dict[str, NodeGuard]] = {}
+    for name, each in nodes.items():
+        outer, deeper, rest = name.partition(_INNER)
+        if deeper:
+            inner.setdefault(outer, {})[rest] = each
+        else:
+            own[name] = each
+    return own, inner
+
+
+def _laid_over(new: GraphGuard, old: GraphGuard) -> GraphGuard:
+    nodes = {**old.nodes}
+    for name, each in new.nodes.items():
+        nodes[name] = each.over(nodes.get(name))
+    return GraphGuard(nodes, mode=new.mode, tracer=new.tracer or old.tracer)
+
+
+def _class_body(kind: type[Any], settings: GraphGuard) -> dict[str, Any]:
+    return {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+        "coordgate": settings,
+        "bare_class": kind,
+    }
+
+
+def _fingerprint(contract: Contract, spec: NodeGuard, keys: Sequence[StateKey]) -> str:
+    """Return what tells this declaration from another, so that a change of it misses the cache."""
+    parts = [repr(contract.returns), *(f"{k.name}:{k.annotation!r}" for k in keys)]
+    parts += [each.fingerprint for each in spec.gates]  # type: ignore[union-attr]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+

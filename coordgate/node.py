@@ -1,0 +1,248 @@
+"""A node and what is declared on it: `NodeGuard`, the decorator `@gated`, and `feedback()`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeVar, overload
+
+from langgraph.config import get_config
+
+from coordgate.contract import Contract
+from coordgate.errors import ConfigurationError, UngatedError
+from coordgate.gate import Gate, as_gate
+from coordgate.policy import Feedback, Policy, Retry
+
+Effects = Literal["none", "idempotent", "external"]
+"""What running the node twice does: nothing, the same again, or harm. `external` is never repeated."""
+
+StreamRule = Literal["announce", "hold"]
+"""What a front end sees of an attempt before its verdict: all, taken back if rejected, or nothing."""
+
+NodeFunction = TypeVar("NodeFunction", bound=Callable[..., Any])
+
+ATTRIBUTE = "__coordgate__"
+"""Where `@gated` puts the NodeGuard on a function."""
+
+class Running(Protocol):
+    """What the engine says of the guarded node that is being run."""
+
+    @property
+    def declared(self) -> NodeGuard | None:
+        """What its function was decorated with."""
+
+    @property
+    def namespace(self) -> str:
+        """LangGraph's checkpoint namespace of its task."""
+
+    def feedback(self) -> Feedback | None:
+        """Return what its attempt is told, or else the one that it is nested in."""
+
+
+RUNNING: ContextVar[Running | None] = ContextVar("coordgate_running", default=None)
+"""The guarded node that is being run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeGuard:
+    """What a node must hand over, what makes that good enough, and what happens when it is not."""
+
+    contract: Contract | None = None
+    """Types in and out; None takes the node's annotations, and else the state's own."""
+    gates: Sequence[Gate | Callable[..., Any]] = ()
+    """Asked in this order, the slow ones last and together."""
+    policy: Policy | None = None
+    """The ladder after a failed attempt; None fails at once."""
+    effects: Effects = "none"
+    """What running the node twice does."""
+    stream: StreamRule = "announce"
+    """What a front end sees of an attempt before its verdict."""
+
+    def __post_init__(self) -> None:
+        """Check what can be known without a graph.
+
+        Raises:
+            ConfigurationError: a part is not what it should be, or two parts contradict each other.
+        """
+        if not isinstance(self.contract, Contract | None):
+            raise ConfigurationError(
+                f"NodeGuard(contract={self.contract!r}): use Contract(accepts=..., returns=...)"
+            )
+        if isinstance(self.gates, Gate | str) or not isinstance(self.gates, Sequence):
+            raise ConfigurationError("NodeGuard(gates=...): give a list of gates")
+        if not isinstance(self.policy, Policy | None):
+            raise ConfigurationError(
+                f"NodeGuard(policy={self.policy!r}): use Policy(Retry(2), ...), with the rungs in it"
+            )
+        for name, value, allowed in (
+            ("effects", self.effects, ("none", "idempotent", "external")),
+            ("stream", self.stream, ("announce", "hold")),
+        ):
+            if value not in allowed:
+                raise ConfigurationError(f"NodeGuard({name}={value!r}): use one of {allowed}")
+        gates = tuple(as_gate(each, where="NodeGuard(gates=...)") for each in self.gates)
+        object.__setattr__(self, "gates", gates)
+        if self.effects == "external" and self.policy is not None and self.policy.of(Retry):
+            raise ConfigurationError(
+                "effects='external' and Retry contradict each other: a node that sends or pays must "
+                "not be run again by itself; drop Retry, or declare effects='idempotent'"
+            )
+        self._check_jumps(gates)
+
+    def _check_jumps(self, gates: Sequence[Gate]) -> None:
+        known = self.policy.names() | {"fail"} if self.policy is not None else {"fail"}
+        for each in gates:
+            if each.otherwise is not None and each.otherwise not in known:
+                raise ConfigurationError(
+                    f"gate {each.name!r} jumps to {each.otherwise!r}, which is not on the node's "
+                    f"policy; add that rung, or use one of {sorted(known)}"
+                )
+
+    def over(self, declared: NodeGuard | None) -> NodeGuard:
+        """Return this guard with what it leaves open taken from another, weaker one."""
+        if declared is None:
+            return self
+        return replace(
+            self,
+            contract=self.contract or declared.contract,
+            gates=self.gates or declared.gates,
+            policy=self.policy or declared.policy,
+            effects=declared.effects if self.effects == "none" else self.effects,
+            stream=declared.stream if self.stream == "announce" else self.stream,
+        )
+
+    @property
+    def declares(self) -> bool:
+        """Whether anything is declared that a bare node would not have."""
+        return bool(self.contract or self.gates or self.policy)
+
+
+@overload
+def gated(function: NodeFunction, /) -> NodeFunction: ...
+@overload
+def gated(
+    *,
+    accepts: Any = None,
+    returns: Any = None,
+    gates: Sequence[Gate | Callable[..., Any]] = (),
+    policy: Policy | None = None,
+    effects: Effects = "none",
+    stream: StreamRule = "announce",
+) -> Callable[[NodeFunction], NodeFunction]: ...
+def gated(
+    function: NodeFunction | None = None,
+    /,
+    *,
+    accepts: Any = None,
+    returns: Any = None,
+    gates: Sequence[Gate | Callable[..., Any]] = (),
+    policy: Policy | None = None,
+    effects: Effects = "none",
+    stream: StreamRule = "announce",
+) -> NodeFunction | Callable[[NodeFunction], NodeFunction]:
+    """Declare a node's contract, gates and policy on its function; `guard(graph)` enforces them.
+
+    The function keeps its signature, annotations, name and kind (sync, async, generator) and can be
+    called and tested by itself. In a graph that was not passed through `guard` it raises
+    UngatedError instead of running unchecked.
+
+    Raises:
+        ConfigurationError: the declaration cannot work, or it decorates something that is not a
+            function (pass a NodeGuard to `guard(graph, nodes={...})` for those).
+    """
+    contract = None if accepts is None and returns is None else Contract(accepts, returns)
+    declared = NodeGuard(contract, gates, policy, effects, stream)
+
+    def decorate(function: NodeFunction) -> NodeFunction:
+        if not inspect.isfunction(function):
+            raise ConfigurationError(
+                f"@gated decorates functions, not {type(function).__name__}; for a Runnable or an "
+                "instance use guard(graph, nodes={'its name': NodeGuard(...)})"
+            )
+        wrapper: Any = _wrapped(function, declared)
+        setattr(wrapper, ATTRIBUTE, declared)
+        return wrapper  # type: ignore[no-any-return]
+
+    return decorate if function is None else decorate(function)
+
+
+def feedback() -> Feedback | None:
+    """Return what the current attempt is told, anywhere below a retried node; None on a first."""
+    running = RUNNING.get()
+    return None if running is None else running.feedback()
+
+
+def declared_on(function: Any) -> NodeGuard | None:
+    """Return the NodeGuard that `@gated` put on a function."""
+    found = getattr(function, ATTRIBUTE, None)
+    return found if isinstance(found, NodeGuard) else None
+
+
+def _wrapped(function: Callable[..., Any], declared: NodeGuard) -> Callable[..., Any]:
+    """Return a function of the same kind that refuses to run in an unguarded graph."""
+    name = function.__name__
+    wrapper: Any
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def async_generator(*args: Any, **kwargs: Any) -> Any:
+            require_guard(name, declared)
+            async for item in function(*args, **kwargs):
+                yield item
+
+        wrapper = async_generator
+    elif inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            require_guard(name, declared)
+            return (yield from function(*args, **kwargs))
+
+        wrapper = generator
+    elif inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
+            require_guard(name, declared)
+            return await function(*args, **kwargs)
+
+        wrapper = coroutine
+    else:
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            require_guard(name, declared)
+            return function(*args, **kwargs)
+
+        wrapper = call
+    # LangGraph looks for subgraphs behind one __wrapped__ only, so a second one is stepped over.
+    inner = getattr(function, "__wrapped__", None)
+    if inner is not None:
+        wrapper.__signature__ = inspect.signature(function)
+        wrapper.__wrapped__ = inner
+    return wrapper  # type: ignore[no-any-return]
+
+
+def require_guard(name: str, declared: NodeGuard) -> None:
+    """Refuse to run a gated function as a node of a graph that nobody guarded.
+
+    Raises:
+        UngatedError: it is being run as a node, and not by a guarded graph.
+    """
+    running = RUNNING.get()
+    if running is not None and running.declared is declared:
+        return
+    try:
+        namespace = get_config()["metadata"]["langgraph_checkpoint_ns"]
+    except (RuntimeError, KeyError):
+        return  # called by itself, outside any graph
+    if running is not None and running.namespace == namespace:
+        return  # called by another guarded node, as a plain function
+    raise UngatedError(
+        f"{name!r} is decorated with @gated, but the graph it runs in is not guarded, so its "
+        "contract and gates would be skipped; guard the graph: "
+        "app = guard(builder).compile(...), or app = guard(app)"
+    )

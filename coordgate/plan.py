@@ -1,0 +1,98 @@
+"""The plan of a node: what was declared on one node of one graph, made ready to run."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langgraph.types import RetryPolicy
+
+from coordgate.contract import Checked, HandoverCheck, InputCheck, nearest
+from coordgate.errors import Violation
+from coordgate.node import NodeGuard
+from coordgate.redaction import shorten
+from coordgate.tracer import Mode
+from coordgate.update import NotAnUpdate, read, targets
+
+
+class NodePlan:
+    """One node of one guarded graph: what was declared on it, made ready to run."""
+
+    def __init__(
+        self,
+        name: str,
+        guard: NodeGuard,
+        *,
+        declared: NodeGuard | None,
+        mode: Mode,
+        keys: frozenset[str],
+        check: HandoverCheck,
+        intake: InputCheck | None,
+        known: frozenset[str] | None,
+        edges: Sequence[str],
+        transports: Sequence[RetryPolicy],
+        retries_on: Callable[[RetryPolicy, Exception], bool],
+    ) -> None:
+        """Take what `graph` has built; `known` are the nodes that control may go to, None for any."""
+        self.name = name
+        self.guard = guard
+        self.declared = declared
+        self.mode: Mode = mode
+        self.enforces = mode == "enforce"
+        self.keys = keys
+        self.check = check
+        self.intake = intake
+        self.known = known
+        self.edges = tuple(edges)
+        gates = tuple(guard.gates)
+        self.quick = tuple(g for g in gates if not (g.slow or g.is_async))  # type: ignore[union-attr]
+        self.slow = tuple(g for g in gates if g not in self.quick)
+        self.gates = bool(gates)
+        self.policy = guard.policy
+        self.transports = tuple(transports)
+        self.retries_on = retries_on
+        self.climbs = self.enforces and bool(self.policy)
+        self.ladders: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+
+    def misroutes(self, output: Any) -> list[Violation]:
+        """Return what is wrong with where an output's Commands go."""
+        gone = targets(output)
+        found = self._unknown(gone)
+        if gone and self.edges:
+            others = " and ".join(repr(edge) for edge in self.edges)
+            rule = (
+                f"the node also has a static edge to {others}, and LangGraph would run both; "
+                "remove the edge, or return the update without goto"
+            )
+            found.append(Violation("goto", rule, shorten(gone)))
+        return found
+
+    def misled(self, goto: Sequence[str]) -> list[Violation]:
+        """Return what is wrong with where the node's conditional edges went."""
+        return self._unknown(goto)
+
+    def _unknown(self, goto: Sequence[str]) -> list[Violation]:
+        known = self.known
+        if known is None:
+            return []
+        return [
+            Violation("goto", f"there is no such node{nearest(target, known)}", repr(target))
+            for target in goto
+            if target not in known
+        ]
+
+
+def check(node: NodePlan, output: Any) -> Checked:
+    """Check an output against a node's contract and the nodes there are, gates aside."""
+    try:
+        pairs = read(output, node.keys)
+    except NotAnUpdate as error:
+        return Checked({"(update)": output}, {"(update)": output}, {}, [Violation("(update)", str(error), shorten(output))])
+    checked = node.check(pairs)
+    if type(output) is dict:
+        return checked
+    misrouted = node.misroutes(output)
+    if not misrouted:
+        return checked
+    return Checked(checked.update, checked.output, checked.values, [*checked.violations, *misrouted])

@@ -1,0 +1,124 @@
+"""Settings: node guards read from a TOML file, for retrofitting without touching code."""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from coordgate.contract import Contract
+from coordgate.errors import ConfigurationError
+from coordgate.gate import Gate, as_gate
+from coordgate.node import NodeGuard
+from coordgate.policy import Degrade, Fallback, Policy, Retry, Rung
+
+_GATES = "coordgate.gates"
+_TYPES: dict[str, Any] = {
+    "str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict,
+}
+_KEYS = frozenset({"accepts", "returns", "gates", "policy", "effects", "stream"})
+
+
+def load(path: str | PathLike[str]) -> dict[str, NodeGuard]:
+    """Read the node guards in a TOML file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or says something that cannot work.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            document = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as TOML: {error}") from error
+    nodes = document.get("nodes", {})
+    if set(document) - {"nodes"} or not isinstance(nodes, dict):
+        raise ConfigurationError(f"{path}: the file holds tables [nodes.NAME], and nothing else")
+    return {name: _node_guard(table, f"{path}, nodes.{name}") for name, table in nodes.items()}
+
+
+def _node_guard(table: Any, where: str) -> NodeGuard:
+    if not isinstance(table, dict) or set(table) - _KEYS:
+        raise ConfigurationError(f"{where}: use the keys {', '.join(sorted(_KEYS))}")
+    try:
+        contract = None
+        if "accepts" in table or "returns" in table:
+            contract = Contract(
+                _declared(table.get("accepts"), where), _declared(table.get("returns"), where)
+            )
+        return NodeGuard(
+            contract=contract,
+            gates=[_gate(each, where) for each in table.get("gates", ())],
+            policy=Policy(*(_rung(each, where) for each in table["policy"])) if "policy" in table else None,
+            effects=table.get("effects", "none"),
+            stream=table.get("stream", "announce"),
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+
+
+def _declared(value: Any, where: str) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {key: _type(each, where) for key, each in value.items()}
+    return _type(value, where)
+
+
+def _type(name: Any, where: str) -> Any:
+    if name in _TYPES:
+        return _TYPES[name]
+    if not isinstance(name, str) or ":" not in name:
+        raise ConfigurationError(
+            f"{where}: {name!r} is no type; use one of {', '.join(_TYPES)}, or 'package.module:Name'"
+        )
+    return _imported(name, where)
+
+
+def _gate(entry: Any, where: str) -> Gate:
+    """Read `"package.module:gate"`, or a table `{use = "threshold", key = "...", at_least = 0.8}`."""
+    if isinstance(entry, str):
+        return as_gate(_imported(_full(entry), where), where=where)
+    if isinstance(entry, dict) and isinstance(entry.get("use"), str):
+        factory = _imported(_full(entry["use"]), where)
+        arguments = {key: value for key, value in entry.items() if key not in {"use", "args"}}
+        try:
+            return as_gate(factory(*entry.get("args", ()), **arguments), where=where)
+        except TypeError as error:
+            raise ConfigurationError(f"{where}: gate {entry['use']!r}: {error}") from error
+    raise ConfigurationError(
+        f'{where}: {entry!r} is no gate; write {{ use = "threshold", args = ["confidence"], '
+        "at_least = 0.8 } or 'package.module:gate'"
+    )
+
+
+def _rung(entry: Any, where: str) -> Rung:
+    match entry:
+        case {"retry": int(attempts), **rest}:
+            return Retry(attempts, **rest)
+        case {"fallback": str(name)}:
+            return Fallback(_imported(name, where))
+        case {"degrade": dict(update)}:
+            return Degrade(update)
+        case _:
+            raise ConfigurationError(
+                f"{where}: {entry!r} is no rung; write {{ retry = 2 }}, "
+                "{ fallback = 'package.module:function' } or { degrade = { key = 'value' } }"
+            )
+
+
+def _full(name: str) -> str:
+    return name if ":" in name else f"{_GATES}:{name}"
+
+
+def _imported(name: str, where: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"{where}: cannot find {name!r}: {error}") from error
+    return found

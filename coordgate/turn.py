@@ -1,0 +1,410 @@
+"""One turn: a node's body, a fallback or a stated answer, run once, and what comes of it.
+
+Here is the loop that everything else serves. A task of a guarded node is a ladder of turns. Each
+turn is run by `engine`, its hand-over judged here, and where it fails the policy decides the next
+one; LangGraph's own retry loop then runs it, with its waits, timeouts and interrupts as they are.
+
+    state -> node -> update -> contract -> gates -> verdict -> policy -> decision -> state
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Sequence
+from typing import Any, TypeAlias
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, NodeTimeoutError, ParentCommand
+
+from coordgate.asking import Question, judge
+from coordgate.capture import RawAttempt, RawTransition, snapshot
+from coordgate.contract import Checked
+from coordgate.errors import ContractViolation, Direction, GateRejected, HandoffError
+from coordgate.gate import Judgement, RungName
+from coordgate.node import RUNNING, NodeGuard
+from coordgate.policy import Cause, Degrade, Failure, Fallback, Feedback, Place, Retry, Rung, decide
+from coordgate.plan import NodePlan, check
+from coordgate.run import RUN, RunContext
+from coordgate.tracer import TransitionStatus
+from coordgate.update import ship
+
+Handover: TypeAlias = Generator[Question, Sequence[Judgement], Any]
+"""Yields a question for slow gates at most once, and returns the output that ships."""
+
+TRANSPORT = "transport"
+NOW = "now"
+
+_SPENT = "__coordgate_spent__"
+_LADDER = "__coordgate_ladder__"
+
+
+class Ladder:
+    """What stays with a task over its attempts: those made, the place on the policy, what is next."""
+
+    __slots__ = ("__weakref__", "began", "history", "next", "node", "place", "raw", "rejected", "run", "tag", "transports", "turn")
+
+    def __init__(self, turn: Turn) -> None:
+        """Begin with a first attempt that has failed."""
+        self.node = turn.node
+        self.run = turn.run
+        self.turn = turn
+        self.raw = turn.transition()
+        self.began = turn.began
+        self.place = Place()
+        self.next: Rung | None = None
+        self.tag = ""
+        self.history: list[tuple[str, ...]] = []
+        self.rejected: Any = None
+        self.transports: dict[int, int] = {}
+
+    def close(self, error: BaseException | None) -> None:
+        """End the transition with its run, where no further attempt has been made."""
+        last = self.raw.attempts[-1]
+        if isinstance(error, NodeTimeoutError) and error.node == self.node.name:
+            last.outcome, last.error = "raised", f"{type(error).__name__}: {error}"
+        status: TransitionStatus = "failed"
+        if last.outcome in {"cancelled", "handed_up", "interrupted"}:
+            status = last.outcome  # type: ignore[assignment]
+        self.emit(status)
+
+    def emit(self, status: TransitionStatus) -> None:
+        """Record the transition with all its attempts, once."""
+        run = self.run
+        if run is not None and run.open.pop(id(self), None) is not None:
+            self.raw.status = status
+            self.raw.seconds = time.perf_counter() - self.began
+            run.emit(self.raw)
+
+    def timed_out(self, error: NodeTimeoutError) -> None:
+        """Turn the attempt that LangGraph cancelled into one that failed, and decide what is next."""
+        last = self.raw.attempts[-1]
+        last.outcome, last.error = "raised", f"{type(error).__name__}: {error}"
+        last.reasons = (last.error,)
+        self.turn.decide(self, error, "error", last.reasons)
+
+
+class Turn:
+    """One attempt at a task. Made when the attempt begins, dropped when it ends."""
+
+    __slots__ = ("_producers", "_reads", "_started", "above", "began", "config", "ladder", "node", "quietly", "raw", "rung", "run", "state", "tap", "update")
+
+    def __init__(self, node: NodePlan, state: Any, config: RunnableConfig, ladder: Ladder | None) -> None:
+        """Begin an attempt; with a ladder, the next one on it."""
+        self.node = node
+        self.state = state
+        self.config = config
+        self.ladder = ladder
+        self.rung: Rung | None = None
+        self.update: Any = None
+        self.quietly = False
+        self.tap: Any = None
+        self.above = RUNNING.get()
+        run = self.run = RUN.get()
+        if ladder is None:
+            self.raw = RawAttempt(1, "first")
+            if run is not None:
+                meta = config["metadata"]
+                namespace = meta["langgraph_checkpoint_ns"].rpartition("|")[0]
+                self._producers = run.producers(namespace, node.name, meta["langgraph_triggers"])
+                if run.tracer is not None:
+                    self._reads = snapshot(state)
+                    self._started = time.time()
+        else:
+            self.rung = ladder.next
+            ladder.turn = self
+            self.raw = RawAttempt(len(ladder.raw.attempts) + 1, _called(ladder))
+        self.began = time.perf_counter()
+
+    # What @gated asks of the running node
+
+    @property
+    def declared(self) -> NodeGuard | None:
+        """What the node's function was decorated with."""
+        return self.node.declared
+
+    @property
+    def namespace(self) -> str:
+        """LangGraph's checkpoint namespace of the task."""
+        return str(self.config["metadata"].get("langgraph_checkpoint_ns", ""))
+
+    @property
+    def task(self) -> str:
+        """LangGraph's id of the task."""
+        return self.namespace.rpartition(":")[2]
+
+    def feedback(self) -> Feedback | None:
+        """Return what this attempt is told; on a first one, what the node around it is told."""
+        ladder = self.ladder
+        if ladder is None or not ladder.history:
+            return None if self.above is None else self.above.feedback()
+        *before, last = ladder.history
+        return Feedback(last, ladder.rejected, self.raw.number, tuple(before))
+
+    # The hand-over
+
+    def receive(self) -> None:
+        """Check what the node is handed.
+
+        Raises:
+            ContractViolation: it is not what the node accepts.
+        """
+        node = self.node
+        if node.intake is None or self.ladder is not None:
+            return
+        violations = node.intake(self.state)
+        if violations:
+            self.raw.outcome = "violated"
+            self.raw.reasons = tuple(map(str, violations))
+            self.quietly = not node.enforces
+            if node.enforces:
+                producers = self._producers if self.run is not None else ()
+                raise ContractViolation(node.name, violations, direction="input", producers=producers)
+
+    def hand_over(self, output: Any) -> Handover:
+        """Check and judge an output; return what ships of it.
+
+        Raises:
+            ContractViolation: it breaks the contract.
+            GateRejected: a gate has not passed.
+        """
+        node, raw = self.node, self.raw
+        checked = check(node, output)
+        raw.output = self.update = checked.update
+        if checked.violations:
+            self._fail("violated", [str(v) for v in checked.violations])
+            if node.enforces:
+                raise ContractViolation(node.name, checked.violations, direction=_direction(checked))
+        if node.gates and not isinstance(self.rung, Degrade):
+            raw.judgements = judgements = yield from judge(
+                node.quick, node.slow, checked.output, self.state, all_of_them=not node.enforces
+            )
+            failed = [j for j in judgements if not j.verdict.passed]
+            if failed:
+                self._fail("rejected", [f"{j.gate}: {j.verdict.reason}" for j in failed])
+                if node.enforces:
+                    raise GateRejected(node.name, failed[0].gate, raw.reasons)
+        if not node.enforces or not checked.values:
+            return output
+        self.update = {**self.update, **checked.values}
+        return ship(output, checked.values, node.keys)
+
+    def _fail(self, outcome: Any, reasons: Sequence[str]) -> None:
+        raw = self.raw
+        raw.outcome = outcome if raw.outcome == "accepted" else raw.outcome
+        raw.reasons = (*raw.reasons, *reasons)
+        self.quietly = True
+
+    # How the attempt ends
+
+    def commit(self, written: Sequence[tuple[str, Any]]) -> None:
+        """End an attempt whose writes stand; note where control goes, and record the transition.
+
+        Raises:
+            ContractViolation: control would go to a node that does not exist.
+        """
+        run, node = self.run, self.node
+        if run is None:
+            return
+        goto = run.hand_over(self.namespace.rpartition("|")[0], node.name, written)
+        if goto and node.known is not None and not node.known.issuperset(goto):
+            violations = node.misled(goto)
+            self._fail("violated", [str(v) for v in violations])
+            if node.enforces:
+                raise ContractViolation(node.name, violations, direction="route")
+        if self.tap is not None:
+            self.tap.accept()
+        if run.tracer is None:
+            if self.ladder is not None:
+                run.open.pop(id(self.ladder), None)
+            return
+        raw = self._add_attempt()
+        raw.goto = goto
+        raw.writes = self.update
+        status: TransitionStatus = "accepted"
+        if self.quietly and not node.enforces:
+            status = "observed"
+        elif isinstance(self.rung, Degrade):
+            status = "degraded"
+        if self.ladder is not None:
+            self.ladder.emit(status)
+        else:
+            raw.status = status
+            run.emit(raw)
+
+    def fail(self, error: BaseException) -> Ladder | None:
+        """End an attempt that raised; decide what comes next, and return the ladder it is kept on."""
+        raw, node = self.raw, self.node
+        if isinstance(error, GraphBubbleUp):
+            return self._bubbled(error)
+        if not isinstance(error, Exception):
+            raw.outcome = "cancelled"
+            return self._climb(error)
+        if isinstance(error, HandoffError) and self.quietly:
+            cause: Cause = "gate" if isinstance(error, GateRejected) else "contract"
+        elif isinstance(error, ContractViolation) and raw.outcome == "violated":
+            cause = "input"
+        else:
+            cause = "error"
+            raw.outcome = "raised"
+            raw.error = f"{type(error).__name__}: {error}"
+            raw.reasons = (raw.error,)
+        ladder = self._climb(error)
+        if node.enforces:
+            self.decide(ladder, error, cause, tuple(raw.reasons))
+        elif not node.transports:
+            ladder.emit("failed")
+        return ladder
+
+    def decide(
+        self, ladder: Ladder, error: Exception, cause: Cause, reasons: tuple[str, ...]
+    ) -> None:
+        """Choose the next attempt after a failure, or give up: mark the error and record."""
+        node = self.node
+        ladder.history.append(reasons)
+        ladder.rejected = self.raw.output
+        spent = bool(getattr(error, _SPENT, False)) or (
+            cause == "error" and isinstance(error, HandoffError)
+        )
+        if cause == "error" and not spent:
+            for position, policy in enumerate(node.transports):
+                if node.retries_on(policy, error):
+                    made = ladder.transports.get(position, 0) + 1
+                    ladder.transports[position] = made
+                    if made < policy.max_attempts:
+                        ladder.next, ladder.tag = None, f"{TRANSPORT}:{position}"
+                        _keep(error, ladder)
+                        return
+                    spent = True
+                    break
+        if node.policy:
+            failure = Failure(cause, reasons, _jump(self.raw.judgements), spent)
+            decision = decide(node.policy, ladder.place, failure)
+            if decision.rung is not None:
+                ladder.place = Place(decision.position, decision.used)
+                ladder.next = decision.rung
+                waits = cause == "error" and isinstance(decision.rung, Retry)
+                ladder.tag = f"wait:{decision.position}" if waits else NOW
+                _keep(error, ladder)
+                return
+        ladder.tag = ""
+        self._give_up(ladder, error, cause)
+
+    def _give_up(self, ladder: Ladder, error: Exception, cause: Cause) -> None:
+        node, made = self.node, len(ladder.raw.attempts)
+        if node.policy or made > 1:
+            _mark(error, _SPENT, value=True)
+        remedy = _remedy(node, cause)
+        if isinstance(error, HandoffError) and error.node == node.name:
+            error.attempts, error.remedy = made, remedy
+        elif node.policy:
+            error.add_note(
+                f"coordgate: node {node.name!r} raised this after {made} attempt(s). {remedy}"
+            )
+        ladder.emit("failed")
+
+    def _bubbled(self, error: GraphBubbleUp) -> Ladder | None:
+        raw = self.raw
+        if isinstance(error, ParentCommand):
+            raw.outcome = "handed_up"
+            return self._climb(error)  # LangGraph may still give the Command to this task's writers
+        raw.outcome = "interrupted"
+        if self.run is not None:
+            self.run.interrupted |= isinstance(error, GraphInterrupt) and "|" not in self.namespace
+        self._climb(error).emit("interrupted")
+        return None
+
+    def _climb(self, error: BaseException) -> Ladder:
+        ladder = self.ladder
+        if ladder is None:
+            ladder = self.ladder = Ladder(self)
+            if self.run is not None:
+                self.run.open[id(ladder)] = ladder
+        ladder.raw.attempts.append(self._timed())
+        if self.tap is not None:
+            if isinstance(error, GraphBubbleUp):
+                self.tap.accept()
+            else:
+                self.tap.reject(
+                    {
+                        "event": "rejected",
+                        "node": self.node.name,
+                        "attempt": self.raw.number,
+                        "reasons": list(self.raw.reasons),
+                    }
+                )
+        return ladder
+
+    def transition(self) -> RawTransition:
+        """Return the record of the task, without attempts."""
+        meta = self.config["metadata"]
+        run = self.run
+        recorded = run is not None and run.tracer is not None
+        return RawTransition(
+            "" if run is None else run.id,
+            None if run is None else run.thread,
+            meta.get("langgraph_checkpoint_ns", ""),
+            meta.get("langgraph_step", 0),
+            self.node.name,
+            self._started if recorded else 0.0,
+            self._producers if run is not None else (),
+            self._reads if recorded else None,
+        )
+
+    def _add_attempt(self) -> RawTransition:
+        raw = self.ladder.raw if self.ladder is not None else self.transition()
+        attempt = self._timed()
+        raw.attempts.append(attempt)
+        raw.seconds = attempt.seconds
+        return raw
+
+    def _timed(self) -> RawAttempt:
+        self.raw.seconds = time.perf_counter() - self.began
+        return self.raw
+
+
+def next_tag(error: BaseException, node: NodePlan) -> str:
+    """Return which of a node's merged retry policies is to run the next attempt; empty for none."""
+    ladder = getattr(error, _LADDER, None)
+    return ladder.tag if isinstance(ladder, Ladder) and ladder.node is node else ""
+
+
+def _called(ladder: Ladder) -> str:
+    match ladder.next:
+        case Retry():
+            return "retry"
+        case Fallback(name=name):
+            return f"fallback:{name}"
+        case Degrade():
+            return "degrade"
+        case _:
+            return TRANSPORT
+
+
+def _direction(checked: Checked) -> Direction:
+    return "route" if all(v.key == "goto" for v in checked.violations) else "output"
+
+
+def _jump(judgements: Sequence[Judgement]) -> RungName | None:
+    jumps = (j.verdict.otherwise for j in judgements if not j.verdict.passed)
+    return next((jump for jump in jumps if jump is not None), None)
+
+
+def _keep(error: Exception, ladder: Ladder) -> None:
+    _mark(error, _LADDER, ladder)
+
+
+def _mark(error: BaseException, name: str, value: Any) -> None:
+    with contextlib.suppress(AttributeError):  # an exception class may have slots
+        setattr(error, name, value)
+
+
+def _remedy(node: NodePlan, cause: Cause) -> str:
+    if cause == "input":
+        return "mend what the producer hands over, or add Degrade(...) to this node's policy"
+    if not node.policy:
+        return (
+            "give the node a policy, such as Policy(Retry(2), Degrade({...})), or guard with "
+            "mode='observe' to record failures without stopping"
+        )
+    return "the policy has no rung left; add one, such as Fallback(...) or Degrade({...})"

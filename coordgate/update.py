@@ -1,0 +1,148 @@
+"""Updates: what a node returned, read as key and value pairs, and put back with other values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from langgraph.func import entrypoint
+from langgraph.types import Command, Overwrite
+from pydantic import BaseModel
+
+from coordgate.contract import ROOT
+
+Pair: TypeAlias = tuple[str, Any]
+
+_OVERWRITE = "__overwrite__"
+
+
+class NotAnUpdate(TypeError):
+    """What the node returned is none of the shapes that LangGraph takes."""
+
+
+def read(output: Any, keys: frozenset[str]) -> list[Pair]:
+    """Return the update that LangGraph will make of a node's output, as (key, value) pairs.
+
+    Takes what LangGraph takes: None, a dict, a Command, a list with Commands in it, or an object
+    with annotated fields. Commands to a parent graph write nothing here. `Overwrite` is opened.
+
+    Raises:
+        NotAnUpdate: the output is none of these.
+    """
+    if type(output) is dict:
+        return [(key, opened(value)) for key, value in output.items()]
+    if keys == {ROOT}:
+        return _read_root(output)
+    if output is None:
+        return []
+    if isinstance(output, dict):
+        return [(key, opened(value)) for key, value in output.items()]
+    if isinstance(output, Command):
+        return _read_command(output, keys)
+    if _has_commands(output):
+        return [pair for part in output for pair in read(part, keys)]
+    if _annotated(output):
+        return [(key, opened(value)) for key, value in _fields(output, keys)]
+    raise NotAnUpdate(
+        f"returned {type(output).__name__}; a node returns a dict of state keys, a Command, "
+        "a list of these, or None"
+    )
+
+
+def ship(output: Any, values: Mapping[str, Any], keys: frozenset[str]) -> Any:
+    """Return the output with other values for some keys; its shape stays."""
+    if not values:
+        return output
+    if isinstance(output, dict) and keys != {ROOT}:
+        return {k: _rewrapped(v, values[k]) if k in values else v for k, v in output.items()}
+    if isinstance(output, Command):
+        update = output.update
+        if isinstance(update, dict):
+            return dataclasses.replace(output, update=ship(update, values, keys))
+        pairs = [(k, values.get(k, v)) for k, v in _read_command(output, keys)]
+        return dataclasses.replace(output, update=pairs)
+    if _has_commands(output):
+        return [ship(part, values, keys) for part in output]
+    if keys == {ROOT}:
+        return _rewrapped(output, values[ROOT])
+    return {k: values.get(k, v) for k, v in _fields(output, keys)}
+
+
+def opened(value: Any) -> Any:
+    """Return what an Overwrite or an `entrypoint.final` holds, and any other value as it is."""
+    if isinstance(value, Overwrite | entrypoint.final):
+        return value.value
+    if type(value) is dict and len(value) == 1 and _OVERWRITE in value:
+        return value[_OVERWRITE]
+    return value
+
+
+def targets(output: Any) -> list[str]:
+    """Return the nodes that the Commands in an output go to by name or by Send."""
+    found: list[str] = []
+    for part in output if _has_commands(output) else [output]:
+        if isinstance(part, Command) and part.graph is None:
+            goto = part.goto
+            for go in goto if isinstance(goto, list | tuple) else [goto]:
+                found.append(go if isinstance(go, str) else go.node)
+    return found
+
+
+def _rewrapped(old: Any, new: Any) -> Any:
+    if isinstance(old, Overwrite):
+        return Overwrite(new)
+    if isinstance(old, entrypoint.final):
+        return entrypoint.final(value=new, save=old.save)
+    if type(old) is dict and len(old) == 1 and _OVERWRITE in old:
+        return {_OVERWRITE: new}
+    return new
+
+
+def _read_root(output: Any) -> list[Pair]:
+    if isinstance(output, Command):
+        return _read_command(output, frozenset({ROOT}))
+    if _has_commands(output):
+        return [pair for part in output for pair in _read_root(part)]
+    return [] if output is None else [(ROOT, opened(output))]
+
+
+def _read_command(command: Command[Any], keys: frozenset[str]) -> list[Pair]:
+    update = command.update
+    if command.graph == Command.PARENT or update is None:
+        return []
+    if isinstance(update, dict):
+        return [(key, opened(value)) for key, value in update.items()]
+    if isinstance(update, list | tuple) and all(_is_pair(item) for item in update):
+        return [(key, opened(value)) for key, value in update]
+    if _annotated(update) and keys != {ROOT}:
+        return [(key, opened(value)) for key, value in _fields(update, keys)]
+    return [(ROOT, opened(update))]
+
+
+def _is_pair(item: object) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+
+
+def _has_commands(output: Any) -> bool:
+    return isinstance(output, list | tuple) and any(isinstance(part, Command) for part in output)
+
+
+def _annotated(output: Any) -> bool:
+    return any("__annotations__" in vars(base) for base in type(output).__mro__)
+
+
+def _fields(output: Any, keys: frozenset[str]) -> Sequence[Pair]:
+    """Return the fields that LangGraph writes: all but a model's unset ones that default to None."""
+    names = [key for key in sorted(keys) if hasattr(output, key)]
+    if isinstance(output, BaseModel):
+        fields = type(output).model_fields
+        names = [
+            key
+            for key in names
+            if getattr(output, key) is not None
+            or key in output.model_fields_set
+            or key not in fields
+            or fields[key].default is not None
+        ]
+    return [(key, getattr(output, key)) for key in names]
