@@ -31,7 +31,9 @@ try:
         CONF,
         CONFIG_KEY_READ,
         CONFIG_KEY_RUNTIME,
+        CONFIG_KEY_SEND,
         CONFIG_KEY_STREAM,
+        TASKS,
     )
     from langgraph._internal._runnable import (
         RunnableCallable,
@@ -44,7 +46,12 @@ try:
     from langgraph.pregel._retry import (
         _should_retry_on,  # pyright: ignore[reportPrivateUsage]
     )
-    from langgraph.pregel._write import ChannelWrite
+    from langgraph.pregel._write import (
+        PASSTHROUGH,
+        ChannelWrite,
+        ChannelWriteEntry,
+        ChannelWriteTupleEntry,
+    )
     from langgraph.pregel.protocol import PregelProtocol, StreamProtocol
 except ImportError as error:  # pragma: no cover - needs another LangGraph
     raise UnsupportedLangGraph(
@@ -163,6 +170,55 @@ def static_targets(app: Pregel[Any, Any, Any, Any], name: str) -> tuple[str, ...
         return ()
     joined = (end for starts, end in builder.waiting_edges if name in starts)
     return (*(end for start, end in sorted(builder.edges) if start == name), *joined)
+
+
+def control_channels(write: ChannelWrite) -> Iterator[str]:
+    """Yield the channels by which a write sends control along the node's static edges."""
+    for entry in write.writes:
+        channel = getattr(entry, "channel", "")
+        if channel.startswith(("branch:to:", "join:")):
+            yield channel
+
+
+class PlainWrite:
+    """What a ChannelWrite does with a plain dict, made ready once: its mappers and its constants.
+
+    LangGraph builds the list of a write's entries anew for each hand-over; nothing of it depends
+    on the value, so this keeps it. `ready` is False for a write of another kind.
+    """
+
+    __slots__ = ("_constants", "_mappers", "ready")
+
+    def __init__(self, write: ChannelWrite) -> None:
+        """Sort the entries of `write`."""
+        entries = write.writes
+        tuples = [e for e in entries if isinstance(e, ChannelWriteTupleEntry)]
+        constants = [e for e in entries if isinstance(e, ChannelWriteEntry)]
+        self._mappers = [entry.mapper for entry in tuples]
+        self._constants = [(entry.channel, entry.value) for entry in constants]
+        self.ready = (
+            len(tuples) + len(constants) == len(entries)
+            and all(entry.value is PASSTHROUGH for entry in tuples)
+            and not any(
+                e.value is PASSTHROUGH or e.mapper or e.skip_none or e.channel == TASKS
+                for e in constants
+            )
+            and [*entries[: len(tuples)]] == tuples
+        )
+
+    def __call__(self, update: dict[str, Any], config: RunnableConfig) -> None:
+        """Write an update."""
+        written: list[tuple[str, Any]] = []
+        for mapper in self._mappers:
+            pairs = mapper(update)
+            if pairs:
+                written += pairs
+        config["configurable"][CONFIG_KEY_SEND](written + self._constants)
+
+
+def target_of(channel: str) -> str:
+    """Return the node that a control channel starts."""
+    return channel.rpartition(":")[2]
 
 
 def function_of(node: PregelNode) -> Any:

@@ -8,10 +8,11 @@ import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 from pydantic_core import SchemaValidator
+from typing_extensions import TypedDict
 
 from coordgate.errors import ConfigurationError, Violation
 from coordgate.redaction import shorten
@@ -21,7 +22,6 @@ from coordgate.schema import (
     adapter,
     bare,
     field_validator,
-    read_field,
     strip_required,
     type_name,
     violations_of,
@@ -76,12 +76,13 @@ class StateKey:
 class KeyCheck:
     """The check of a value against the annotation of its own state key; it changes nothing."""
 
-    __slots__ = ("_validate", "expected", "key", "unchecked")
+    __slots__ = ("_validate", "annotation", "expected", "key", "unchecked")
 
     def __init__(self, key: StateKey) -> None:
         """Build the check; `unchecked` says what it cannot see, None if nothing."""
         self.key = key.name
         self.expected = type_name(key.annotation)
+        self.annotation: Any = strip_required(key.annotation)
         self.unchecked: str | None = None
         self._validate: Callable[[Any], object] | None = None
         try:
@@ -98,12 +99,13 @@ class KeyCheck:
         if key.kind == "reducer":
             annotation, self.unchecked = _taken_by(key.reducer, annotation)
             self.expected = type_name(annotation)
+            self.annotation = strip_required(annotation)
         elif key.model is not None and key.name in key.model.model_fields:
             check, self.unchecked = field_validator(key.model, key.name)
             return check
         if bare(annotation) in {Any, object, inspect.Parameter.empty}:
             return None
-        return functools.partial(_strictly, adapter(strip_required(annotation)).validator)
+        return functools.partial(_strictly, adapter(self.annotation).validator)
 
     @property
     def checks(self) -> bool:
@@ -196,12 +198,36 @@ class Checked:
 
 
 _NOTHING: Mapping[str, Any] = {}
+_SCALARS = frozenset({int, float, bool, str})
+
+
+def _whole_update(
+    keys: Sequence[StateKey], checks: Mapping[str, KeyCheck]
+) -> Callable[[Any], object] | None:
+    """Return one validator of whole updates, for speed; None where a key needs a check of its own."""
+    types: dict[str, Any] = {}
+    for key in keys:
+        check = checks.get(key.name)
+        if key.model is not None and check is not None:
+            return None
+        if key.kind == "messages":
+            types[key.name] = Annotated[Any, PlainValidator(_check_messages)]
+        else:
+            types[key.name] = Any if check is None else check.annotation
+    whole: Any = TypedDict("Update", types, total=False)  # type: ignore[misc]
+    whole.__pydantic_config__ = ConfigDict(
+        strict=True, extra="forbid", arbitrary_types_allowed=True
+    )
+    try:
+        return adapter(whole).validator.validate_python
+    except UNBUILDABLE:
+        return None
 
 
 class HandoverCheck:
     """The contract of one node in one graph: declared types and the state's own annotations."""
 
-    __slots__ = ("_keys", "_lenient", "_schema", "_types", "unchecked")
+    __slots__ = ("_all", "_covered", "_keys", "_lenient", "_schema", "_types", "unchecked")
 
     def __init__(
         self,
@@ -245,10 +271,30 @@ class HandoverCheck:
             if key.name not in same or bare(same[key.name]) != bare(key.annotation)
         }
         self._types = names
+        self._covered = frozenset(same) - checks.keys()
         self._keys = {name: check for name, check in checks.items() if check.checks}
         self.unchecked = tuple(
             f"{name}: {check.unchecked}" for name, check in checks.items() if check.unchecked
         )
+        self._all = None if rooted or lenient else _whole_update(keys, self._keys)
+
+    def at_once(self, update: dict[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
+        """Check a plain update quickly: what gates are given and what ships, if nothing is wrong.
+
+        None means that it needs the thorough check, which also says what is wrong.
+        """
+        output: Any = update
+        shipped: Mapping[str, Any] = _NOTHING
+        try:
+            if self._schema is not None:
+                output, shipped = self._parsed(self._schema, update)
+            if not self._covered.issuperset(update):
+                if self._all is None:
+                    return None
+                self._all({**update, **shipped} if shipped else update)
+        except Exception:  # noqa: BLE001 - the thorough check raises it again, and reports it
+            return None
+        return output, shipped
 
     def __call__(self, pairs: Sequence[tuple[str, Any]]) -> Checked:
         """Check an update given as (key, value) pairs; a key may come more than once."""
@@ -277,11 +323,12 @@ class HandoverCheck:
             parsed = schema.parse(update.get(ROOT))
             return parsed, {ROOT: parsed} if parsed is not update.get(ROOT) else _NOTHING
         parsed = schema.parse(update)
-        shipped = {
-            key: new
-            for key in schema.fields
-            if key in update and (new := read_field(parsed, key)) is not update[key]
-        }
+        fields = parsed if isinstance(parsed, dict) else parsed.__dict__
+        shipped: dict[str, Any] = {}
+        for key, old in update.items():
+            new = fields.get(key, old)
+            if new is not old and not (type(new) is type(old) in _SCALARS and new == old):
+                shipped[key] = new
         return parsed, shipped
 
     def _repeated(

@@ -27,6 +27,9 @@ from coordgate.tracer import Mode, Tracer
 from coordgate.turn import NOW, TRANSPORT, Handover, Ladder, Turn, next_tag
 from coordgate.update import ship
 
+_invoke = lg.RunnableSeq.invoke
+_ainvoke = lg.RunnableSeq.ainvoke
+
 _WITHOUT_END = 2**31
 """For RetryPolicy.max_attempts where the ladder itself decides when to stop."""
 
@@ -38,6 +41,29 @@ class GuardedWrite(lg.ChannelWrite):
         """Take the place of `write`."""
         super().__init__(write.writes, tags=write.tags)
         self.plan = plan
+        self.plain = lg.PlainWrite(write)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Judge the node's output and write it."""
+        shipped = self._plainly(input, config)
+        return super().invoke(input, config, **kwargs) if shipped is None else shipped
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Judge the node's output and write it."""
+        shipped = self._plainly(input, config)
+        return await super().ainvoke(input, config, **kwargs) if shipped is None else shipped
+
+    def _plainly(self, output: Any, config: RunnableConfig | None) -> Any:
+        """Write a plain dict that passes, and return what ships; None where there is more to do."""
+        turn = RUNNING.get()
+        if type(output) is not dict or type(turn) is not Turn or turn.node is not self.plan:
+            return None
+        if config is None or not self.plain.ready:
+            return None
+        shipped = turn.hand_over_now(output)
+        if shipped is not None:
+            self.plain(shipped, config)
+        return shipped
 
     def _write(self, input: Any, config: RunnableConfig) -> Any:
         return super()._write(_drive(self._judged(input, config)), config)
@@ -63,7 +89,7 @@ class GuardedWrite(lg.ChannelWrite):
             ladder.raw.attempts.pop()
             turn.raw.outcome = "accepted"
             shipped = yield from turn.hand_over(output)
-            turn.commit(())
+            turn.commit(config)
             return shipped
         checked = check(self.plan, output)
         if self.plan.enforces and checked.violations:
@@ -104,12 +130,15 @@ class GuardedSeq(lg.RunnableSeq):
         self.steps = [*seq.steps[:at], *writers]
         self.plan = plan
         self.original = original
-        self._bodies: dict[int, _Body] = {-1: _Body(self, _takes_feedback(self.steps[0]))}
+        if len(original.flat_writers) == 1:
+            plan.routes = tuple(lg.control_channels(write))
+            plan.goto = tuple(lg.target_of(channel) for channel in plan.routes)
+        self._bodies: dict[int, _Body] = {-1: _Body(self, feedback=_takes_feedback(self.steps[0]))}
         for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
             if isinstance(rung, Fallback):
                 first = lg.as_runnable(rung.node, plan.name)
                 steps = lg.RunnableSeq(first, *writers, trace_policy=seq.trace_policy)
-                self._bodies[position] = _Body(steps, _takes_feedback(first))
+                self._bodies[position] = _Body(steps, feedback=_takes_feedback(first))
             elif isinstance(rung, Degrade):
                 stated = lg.RunnableCallable(_stating(rung), name=plan.name, trace=False)
                 self._bodies[position] = _Body(lg.RunnableSeq(stated, *writers), feedback=False)
@@ -121,8 +150,8 @@ class GuardedSeq(lg.RunnableSeq):
         turn, body, token = self._begin(input, config, kwargs)
         try:
             turn.receive()
-            output = lg.RunnableSeq.invoke(body.steps, input, turn.config, **kwargs)
-            turn.commit(lg.writes(config))
+            output = _invoke(body.at_once, input, turn.config, **kwargs)
+            turn.commit(config)
         except BaseException as error:
             self._failed(turn, error, config)
             raise
@@ -137,8 +166,8 @@ class GuardedSeq(lg.RunnableSeq):
         turn, body, token = self._begin(input, config, kwargs)
         try:
             turn.receive()
-            output = await lg.RunnableSeq.ainvoke(body.steps, input, turn.config, **kwargs)
-            turn.commit(lg.writes(config))
+            output = await _ainvoke(body.at_once, input, turn.config, **kwargs)
+            turn.commit(config)
         except BaseException as error:
             self._failed(turn, error, config)
             raise
@@ -159,7 +188,7 @@ class GuardedSeq(lg.RunnableSeq):
             turn.receive()
             async for chunk in lg.RunnableSeq.astream(body.steps, input, turn.config, **kwargs):
                 yield chunk
-            turn.commit(lg.writes(config))
+            turn.commit(config)
         except BaseException as error:
             self._failed(turn, error, config)
             raise
@@ -168,8 +197,9 @@ class GuardedSeq(lg.RunnableSeq):
 
     def _begin(self, input: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Any:
         plan = self.plan
-        kept = getattr(lg.slot(config), "coordgate", None)
-        ladder = kept if isinstance(kept, Ladder) and kept.node is plan else None
+        ladder = getattr(lg.slot(config), "coordgate", None)
+        if ladder is not None and ladder.node is not plan:
+            ladder = None
         turn = Turn(plan, input, config, ladder)
         body = self._bodies[-1]
         if ladder is not None and not isinstance(turn.rung, Retry | None):
@@ -193,13 +223,36 @@ class GuardedSeq(lg.RunnableSeq):
 
 
 class _Body:
-    """What a turn runs: a sequence, and whether its first step takes feedback."""
+    """What a turn runs: a sequence, how it is run at once, and whether its first step takes feedback."""
 
-    __slots__ = ("feedback", "steps")
+    __slots__ = ("at_once", "feedback", "steps")
 
-    def __init__(self, steps: lg.RunnableSeq, feedback: bool) -> None:
+    def __init__(self, steps: lg.RunnableSeq, *, feedback: bool) -> None:
         self.steps = steps
         self.feedback = feedback
+        self.at_once = steps
+        if isinstance(steps.steps[-1], GuardedWrite):
+            *before, last, write = steps.steps
+            self.at_once = copy.copy(steps)
+            self.at_once.__class__ = lg.RunnableSeq
+            self.at_once.steps = [*before, _Joined(last, write)]
+
+
+class _Joined(Runnable[Any, Any]):
+    """A node's last step and its write as one, which spares the config that LangGraph makes for each.
+
+    Only for nodes without conditional edges: their routers are traced under their own step's tag.
+    """
+
+    def __init__(self, step: Runnable[Any, Any], write: GuardedWrite) -> None:
+        self._step = step
+        self._write = write
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        return self._write.invoke(self._step.invoke(input, config, **kwargs), config)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        return await self._write.ainvoke(await self._step.ainvoke(input, config, **kwargs), config)
 
 
 def _stating(rung: Degrade) -> Callable[[Any], Any]:
@@ -277,15 +330,61 @@ class GuardedGraph:
     coordgate: ClassVar[GraphGuard]
     bare_class: ClassVar[type[Any]]
 
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Invoke the graph, as LangGraph does, within a recorded run."""
+        if RUN.get() is not None:
+            return super().invoke(input, config, **kwargs)  # type: ignore[misc]
+        run = self._run(config, kwargs)
+        token = RUN.set(run)
+        try:
+            result = super().invoke(input, config, **kwargs)  # type: ignore[misc]
+        except BaseException as error:
+            _finish(run, error)
+            raise
+        finally:
+            RUN.reset(token)
+        if self._pauses(kwargs):
+            run.interrupted |= bool(self._next(config))
+        run.finish(None)
+        return result
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Invoke the graph, as LangGraph does, within a recorded run."""
+        if RUN.get() is not None:
+            return await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
+        run = self._run(config, kwargs)
+        token = RUN.set(run)
+        try:
+            result = await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
+        except BaseException as error:
+            _finish(run, error)
+            raise
+        finally:
+            RUN.reset(token)
+        if self._pauses(kwargs):
+            run.interrupted |= bool(await self._anext(config))
+        run.finish(None)
+        return result
+
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
         """Stream the graph, as LangGraph does, within a recorded run."""
         flow = super().stream(input, config, **kwargs)  # type: ignore[misc]
-        if RUN.get() is not None:
-            yield from flow
-            return
+        return flow if RUN.get() is not None else self._streamed(flow, config, kwargs)
+
+    def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Stream the graph, as LangGraph does, within a recorded run."""
+        flow = super().astream(input, config, **kwargs)  # type: ignore[misc]
+        return flow if RUN.get() is not None else self._astreamed(flow, config, kwargs)
+
+    def _streamed(
+        self, flow: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> Iterator[Any]:
         run = self._run(config, kwargs)
         try:
             while True:
+                # The run is current only while the graph works, not while its caller does.
                 token = RUN.set(run)
                 try:
                     chunk = next(flow)
@@ -303,17 +402,11 @@ class GuardedGraph:
             raise
         if self._pauses(kwargs):
             run.interrupted |= bool(self._next(config))
-        _finish(run, None)
+        run.finish(None)
 
-    async def astream(
-        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    async def _astreamed(
+        self, flow: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> AsyncIterator[Any]:
-        """Stream the graph, as LangGraph does, within a recorded run."""
-        flow = super().astream(input, config, **kwargs)  # type: ignore[misc]
-        if RUN.get() is not None:
-            async for chunk in flow:
-                yield chunk
-            return
         run = self._run(config, kwargs)
         try:
             while True:
@@ -334,7 +427,7 @@ class GuardedGraph:
             raise
         if self._pauses(kwargs):
             run.interrupted |= bool(await self._anext(config))
-        _finish(run, None)
+        run.finish(None)
 
     def _run(self, config: RunnableConfig | None, kwargs: dict[str, Any]) -> RunContext:
         modes = kwargs.get("stream_mode") or ()

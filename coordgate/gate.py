@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, NamedTuple, Self, overload
 
 from coordgate.errors import ConfigurationError
 
@@ -49,8 +49,7 @@ class Verdict:
         return cls(passed=False, reason=reason, score=score, otherwise=otherwise)
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A verdict with the gate that gave it and the time it took: what the record keeps."""
 
     gate: str
@@ -179,10 +178,10 @@ def as_gate(thing: object, *, where: str) -> Gate:
 
 def as_verdict(result: object) -> Verdict:
     """Turn what a gate returned into a verdict; whatever is not clearly a pass has not passed."""
-    if isinstance(result, Verdict):
-        return result
     if result is True:
         return _ACCEPTED
+    if isinstance(result, Verdict):
+        return result
     if result is False:
         return Verdict.reject("did not pass")
     return _broken(f"the gate returned {type(result).__name__}, not a bool or a Verdict")
@@ -199,6 +198,9 @@ def timed_out(seconds: float) -> Verdict:
 
 
 _ACCEPTED = Verdict(passed=True)
+_POSITIONAL = frozenset(
+    {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+)
 
 
 def _broken(reason: str) -> Verdict:
@@ -223,12 +225,20 @@ def _is_async(function: GateFunction) -> bool:
 
 
 def _takes_state(function: GateFunction) -> bool:
-    """Tell `(output, state)` from `(output)`; refuse every other shape."""
+    """Tell `(output, state)` from `(output)`; refuse every other shape.
+
+    A second parameter with a default is the function's own, unless it is called `state`.
+    """
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         return False
+    positional = [p for p in signature.parameters.values() if p.kind in _POSITIONAL]
+    second = positional[1] if len(positional) > 1 else None
+    wants = second is None or second.default is second.empty or second.name == "state"
     for arguments, takes in (((None, None), True), ((None,), False)):
+        if takes and not wants:
+            continue
         try:
             signature.bind(*arguments)
         except TypeError:

@@ -49,6 +49,10 @@ class NodePlan:
         self.quick = tuple(g for g in gates if not (g.slow or g.is_async))  # type: ignore[union-attr]
         self.slow = tuple(g for g in gates if g not in self.quick)
         self.gates = bool(gates)
+        self.routes: tuple[str, ...] | None = None
+        """The channels that every plain update of this node writes control to; None if they vary."""
+        self.goto: tuple[str, ...] = ()
+        """The nodes behind these channels."""
         self.policy = guard.policy
         self.transports = tuple(transports)
         self.retries_on = retries_on

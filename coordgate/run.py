@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import random
 import time
-import uuid
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,28 @@ if TYPE_CHECKING:
 RUN: ContextVar[RunContext | None] = ContextVar("coordgate_run", default=None)
 """The run that the current code is part of."""
 
-_BRANCH = "branch:to:"
-_JOIN = "join:"
+BRANCH = "branch:to:"
+"""What LangGraph's channels that start a node are called, before the node's name."""
+JOIN = "join:"
+"""What its channels that wait for several nodes are called."""
+
 _SENDS = "__pregel_tasks"
+
+
+_random = random.SystemRandom()
+_seeded = random.Random(_random.getrandbits(128))  # noqa: S311 - an id, not a secret
+
+
+def _reseed() -> None:
+    _seeded.seed(_random.getrandbits(128))
+
+
+os.register_at_fork(after_in_child=_reseed)
+
+
+def _new_id() -> str:
+    """Return an id whose order is that of time. The random half costs no system call."""
+    return f"{time.time_ns():016x}{_seeded.getrandbits(64):016x}"
 
 
 class RunContext:
@@ -38,7 +58,7 @@ class RunContext:
         streams: frozenset[str] = frozenset(),
     ) -> None:
         """Start a run; it is recorded at once, so that a lost one can be told."""
-        self.id = uuid.uuid4().hex
+        self.id = _new_id()
         self.graph = graph
         self.thread = thread
         self.mode: Mode = mode
@@ -49,7 +69,7 @@ class RunContext:
         self.error: BaseException | None = None
         self.open: dict[int, Any] = {}
         self._count = itertools.count(1)
-        self._handed: dict[tuple[str, str], list[str]] = {}
+        self._handed: dict[str | tuple[str, str], list[str]] = {}
         if tracer is not None:
             tracer.record(self._record("running"))
 
@@ -75,34 +95,39 @@ class RunContext:
             transition.number = next(self._count)
             self.tracer.record(transition)
 
+    def hand_over_along(self, namespace: str, node: str, channels: Sequence[str]) -> None:
+        """Note that a node sends control along its static edges."""
+        handed = self._handed
+        for channel in channels:
+            handed.setdefault((namespace, channel) if namespace else channel, []).append(node)
+
     def hand_over(self, namespace: str, node: str, writes: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
         """Note where a node's writes send control; return the targets, in order."""
         found: list[str] = []
         for channel, value in writes:
-            if channel.startswith(_BRANCH):
-                target = channel[len(_BRANCH) :]
+            if channel.startswith(BRANCH):
+                target = channel[len(BRANCH) :]
             elif channel == _SENDS:
                 target = getattr(value, "node", "")
                 channel = f"{_SENDS}:{target}"
-            elif channel.startswith(_JOIN):
+            elif channel.startswith(JOIN):
                 target = channel.rpartition(":")[2]
             else:
                 continue
-            self._handed.setdefault((namespace, channel), []).append(node)
+            self.hand_over_along(namespace, node, (channel,))
             if target not in found:
                 found.append(target)
         return tuple(found)
 
     def producers(self, namespace: str, node: str, triggers: Sequence[str]) -> tuple[str, ...]:
         """Return the nodes that handed over to a task, by what triggered it."""
+        if triggers == ("__pregel_push",):
+            sends = f"{_SENDS}:{node}"
+            return tuple(dict.fromkeys(self._handed.get((namespace, sends) if namespace else sends, ())))
         found: list[str] = []
         for trigger in triggers:
-            if trigger == "__pregel_push":
-                handed = self._handed.get((namespace, f"{_SENDS}:{node}"), ())
-            else:
-                handed = self._handed.pop((namespace, trigger), ())
-            found += [name for name in handed if name not in found]
-        return tuple(found)
+            found += self._handed.pop((namespace, trigger) if namespace else trigger, ())
+        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
     def _record(
         self, status: RunStatus, ended: float | None = None, error: BaseException | None = None

@@ -40,7 +40,7 @@ class Schema:
     value (`int`, `list[str]`), as in graphs without keys.
     """
 
-    __slots__ = ("_optional", "_parse", "declared", "fields", "name", "types")
+    __slots__ = ("_optional", "_parse", "_takes_more", "declared", "fields", "name", "types")
 
     def __init__(self, declared: Any, *, where: str) -> None:
         """Build the validator of `declared`: a model, TypedDict, dataclass, Annotated or key map.
@@ -67,6 +67,12 @@ class Schema:
                 "or a dict of state keys to such types"
             ) from error
         self._parse = validator.validate_python
+        kind = bare(declared)
+        self._takes_more = (
+            isinstance(kind, type)
+            and issubclass(kind, BaseModel)
+            and kind.model_config.get("extra", "ignore") == "ignore"
+        )
 
     def parse(self, value: Any) -> Any:
         """Return `value` parsed; raise what pydantic or the type's own validators raise."""
@@ -74,16 +80,11 @@ class Schema:
 
     def parse_attributes(self, value: Any) -> Any:
         """Parse the fields of a mapping or of any object that has them; ignore the others."""
-        if self.fields is None:
+        if self.fields is None or (self._takes_more and type(value) is dict):
             return self._parse(value)
         if isinstance(value, Mapping):
             return self._parse({k: value[k] for k in self.fields if k in value})
         return self._parse({k: getattr(value, k) for k in self.fields if hasattr(value, k)})
-
-
-def read_field(parsed: Any, key: str) -> Any:
-    """Return one field of a parsed value."""
-    return parsed[key] if isinstance(parsed, dict) else getattr(parsed, key)
 
 
 def adapter(annotation: Any) -> TypeAdapter[Any]:

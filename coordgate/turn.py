@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, NodeTimeoutError, ParentCommand
 
-from coordgate.asking import Question, judge
+from coordgate._langgraph import writes
+from coordgate.asking import Question, ask, judge
 from coordgate.capture import RawAttempt, RawTransition, snapshot
 from coordgate.contract import Checked
 from coordgate.errors import ContractViolation, Direction, GateRejected, HandoffError
@@ -87,30 +88,42 @@ class Ladder:
 class Turn:
     """One attempt at a task. Made when the attempt begins, dropped when it ends."""
 
-    __slots__ = ("_producers", "_reads", "_started", "above", "began", "config", "ladder", "node", "quietly", "raw", "rung", "run", "state", "tap", "update")
+    # Class attributes are what most turns never change: a turn is made on every node's run.
+    rung: Rung | None = None
+    update: Any = None
+    quietly = False
+    plain = False
+    asked: Sequence[Judgement] = ()
+    tap: Any = None
+    namespace = ""
+    around = ""
+    producers: Sequence[str] = ()
+    reads: Any = None
+    started = 0.0
 
-    def __init__(self, node: NodePlan, state: Any, config: RunnableConfig, ladder: Ladder | None) -> None:
+    def __init__(
+        self, node: NodePlan, state: Any, config: RunnableConfig, ladder: Ladder | None
+    ) -> None:
         """Begin an attempt; with a ladder, the next one on it."""
         self.node = node
         self.state = state
         self.config = config
         self.ladder = ladder
-        self.rung: Rung | None = None
-        self.update: Any = None
-        self.quietly = False
-        self.tap: Any = None
         self.above = RUNNING.get()
         run = self.run = RUN.get()
         if ladder is None:
             self.raw = RawAttempt(1, "first")
             if run is not None:
                 meta = config["metadata"]
-                namespace = meta["langgraph_checkpoint_ns"].rpartition("|")[0]
-                self._producers = run.producers(namespace, node.name, meta["langgraph_triggers"])
+                self.namespace = namespace = meta["langgraph_checkpoint_ns"]
+                self.around = around = namespace.rpartition("|")[0]
+                self.producers = run.producers(around, node.name, meta["langgraph_triggers"])
                 if run.tracer is not None:
-                    self._reads = snapshot(state)
-                    self._started = time.time()
+                    self.reads = snapshot(state)
+                    self.started = time.time()
         else:
+            before = ladder.turn
+            self.namespace, self.around = before.namespace, before.around
             self.rung = ladder.next
             ladder.turn = self
             self.raw = RawAttempt(len(ladder.raw.attempts) + 1, _called(ladder))
@@ -122,11 +135,6 @@ class Turn:
     def declared(self) -> NodeGuard | None:
         """What the node's function was decorated with."""
         return self.node.declared
-
-    @property
-    def namespace(self) -> str:
-        """LangGraph's checkpoint namespace of the task."""
-        return str(self.config["metadata"].get("langgraph_checkpoint_ns", ""))
 
     @property
     def task(self) -> str:
@@ -158,8 +166,9 @@ class Turn:
             self.raw.reasons = tuple(map(str, violations))
             self.quietly = not node.enforces
             if node.enforces:
-                producers = self._producers if self.run is not None else ()
-                raise ContractViolation(node.name, violations, direction="input", producers=producers)
+                raise ContractViolation(
+                    node.name, violations, direction="input", producers=self.producers
+                )
 
     def hand_over(self, output: Any) -> Handover:
         """Check and judge an output; return what ships of it.
@@ -176,8 +185,10 @@ class Turn:
             if node.enforces:
                 raise ContractViolation(node.name, checked.violations, direction=_direction(checked))
         if node.gates and not isinstance(self.rung, Degrade):
-            raw.judgements = judgements = yield from judge(
-                node.quick, node.slow, checked.output, self.state, all_of_them=not node.enforces
+            raw.judgements = judgements = self.asked or (
+                yield from judge(
+                    node.quick, node.slow, checked.output, self.state, all_of_them=not node.enforces
+                )
             )
             failed = [j for j in judgements if not j.verdict.passed]
             if failed:
@@ -189,6 +200,28 @@ class Turn:
         self.update = {**self.update, **checked.values}
         return ship(output, checked.values, node.keys)
 
+    def hand_over_now(self, output: dict[str, Any]) -> Any:
+        """Do what `hand_over` does, for a plain dict and quick gates that pass; None if not so."""
+        node, raw = self.node, self.raw
+        found = node.check.at_once(output)
+        if found is None or node.slow:
+            return None
+        judged, values = found
+        if node.quick and (self.rung is None or not isinstance(self.rung, Degrade)):
+            state = self.state
+            self.asked = judgements = [ask(gate, judged, state) for gate in node.quick]
+            for judgement in judgements:
+                if not judgement.verdict.passed:
+                    return None
+            raw.judgements = judgements
+        self.plain = True
+        if not values or not node.enforces:
+            raw.output = self.update = output
+            return output
+        raw.output = output
+        self.update = shipped = {**output, **values}
+        return shipped
+
     def _fail(self, outcome: Any, reasons: Sequence[str]) -> None:
         raw = self.raw
         raw.outcome = outcome if raw.outcome == "accepted" else raw.outcome
@@ -197,7 +230,7 @@ class Turn:
 
     # How the attempt ends
 
-    def commit(self, written: Sequence[tuple[str, Any]]) -> None:
+    def commit(self, config: RunnableConfig) -> None:
         """End an attempt whose writes stand; note where control goes, and record the transition.
 
         Raises:
@@ -206,12 +239,12 @@ class Turn:
         run, node = self.run, self.node
         if run is None:
             return
-        goto = run.hand_over(self.namespace.rpartition("|")[0], node.name, written)
-        if goto and node.known is not None and not node.known.issuperset(goto):
-            violations = node.misled(goto)
-            self._fail("violated", [str(v) for v in violations])
-            if node.enforces:
-                raise ContractViolation(node.name, violations, direction="route")
+        if self.plain and node.routes is not None:
+            goto = node.goto
+            run.hand_over_along(self.around, node.name, node.routes)
+        else:
+            goto = run.hand_over(self.around, node.name, writes(config))
+            self._check_route(goto)
         if self.tap is not None:
             self.tap.accept()
         if run.tracer is None:
@@ -224,13 +257,19 @@ class Turn:
         status: TransitionStatus = "accepted"
         if self.quietly and not node.enforces:
             status = "observed"
-        elif isinstance(self.rung, Degrade):
-            status = "degraded"
-        if self.ladder is not None:
-            self.ladder.emit(status)
-        else:
+        if self.ladder is None:
             raw.status = status
             run.emit(raw)
+        else:
+            self.ladder.emit("degraded" if isinstance(self.rung, Degrade) else status)
+
+    def _check_route(self, goto: Sequence[str]) -> None:
+        node = self.node
+        violations = node.misled(goto)
+        if violations:
+            self._fail("violated", [str(v) for v in violations])
+            if node.enforces:
+                raise ContractViolation(node.name, violations, direction="route")
 
     def fail(self, error: BaseException) -> Ladder | None:
         """End an attempt that raised; decide what comes next, and return the ladder it is kept on."""
@@ -337,18 +376,16 @@ class Turn:
 
     def transition(self) -> RawTransition:
         """Return the record of the task, without attempts."""
-        meta = self.config["metadata"]
         run = self.run
-        recorded = run is not None and run.tracer is not None
         return RawTransition(
             "" if run is None else run.id,
             None if run is None else run.thread,
-            meta.get("langgraph_checkpoint_ns", ""),
-            meta.get("langgraph_step", 0),
+            self.namespace,
+            self.config["metadata"].get("langgraph_step", 0),
             self.node.name,
-            self._started if recorded else 0.0,
-            self._producers if run is not None else (),
-            self._reads if recorded else None,
+            self.started,
+            self.producers,
+            self.reads,
         )
 
     def _add_attempt(self) -> RawTransition:
