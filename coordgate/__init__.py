@@ -1,4 +1,4 @@
-"""Agent graphs on LangGraph with typed handoff contracts, validation gates, policies and a record."""
+"""Agent graphs on LangGraph with handoff contracts, validation gates, policies and a record."""
 
 from coordgate.contract import Contract
 from coordgate.errors import (
@@ -16,6 +16,7 @@ from coordgate.gate import Gate, Verdict, gate
 from coordgate.graph import guard
 from coordgate.node import NodeGuard, feedback, gated
 from coordgate.policy import Degrade, Fallback, Feedback, Policy, Retry
+
 # from coordgate.stores import open_store
 from coordgate.tracer import Tracer
 

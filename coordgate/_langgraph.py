@@ -140,7 +140,7 @@ def _state_key(name: str, channel: Any, hints: list[tuple[Any, dict[str, Any]]])
     return StateKey(name, annotation, model=model)
 
 
-def _unknown(old, new):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _unknown(old, new):  # type: ignore[no-untyped-def]
     """Stand in for a reducer over batches of updates, whose update type is not annotated."""
 
 
@@ -286,13 +286,16 @@ def copy_builder(builder: Any, kind: type[Any]) -> Any:
     """Return a copy of a StateGraph, as `kind`, that can be added to without touching the first."""
     made = object.__new__(kind)
     made.__dict__.update(
-        {k: copy.copy(v) if isinstance(v, dict | set | list) else v for k, v in vars(builder).items()}
+        {
+            k: copy.copy(v) if isinstance(v, dict | set | list) else v
+            for k, v in vars(builder).items()
+        }
     )
     made.nodes = {name: copy.copy(spec) for name, spec in builder.nodes.items()}
     for name, branches in builder.branches.items():
         made.branches[name] = dict(branches)
     if hasattr(builder, "_node_defaults"):
-        made._node_defaults = copy.copy(builder._node_defaults)  # noqa: SLF001
+        made._node_defaults = copy.copy(builder._node_defaults)
     made.compiled = False
     return made
 
@@ -335,7 +338,9 @@ class StreamTap:
             if message.id not in taken:
                 taken.add(message.id)
                 note = {**metadata, "coordgate": dict(payload)}
-                self._handlers[0].stream((namespace, "messages", (RemoveMessage(id=message.id), note)))
+                self._handlers[0].stream(
+                    (namespace, "messages", (RemoveMessage(id=message.id), note))
+                )
         runtime = self._config["configurable"].get(CONFIG_KEY_RUNTIME)
         if runtime is not None:
             # LangGraph's writer reads the namespace from the config of the context that it is in.
@@ -375,7 +380,9 @@ class StreamTap:
         if runtime is not None:
             write = runtime.stream_writer
             held[CONFIG_KEY_RUNTIME] = runtime.override(
-                stream_writer=lambda item: self._held.append((partial(copy_context().run, write), item))
+                stream_writer=lambda item: self._held.append(
+                    (partial(copy_context().run, write), item)
+                )
             )
         stream = configurable.get(CONFIG_KEY_STREAM)
         if stream is not None:

@@ -49,15 +49,19 @@ async def ask_async(gate: Gate, output: Any, state: Any) -> Judgement:
         async with asyncio.timeout(gate.timeout):
             if gate.is_async:
                 answer = gate(output, state)
-                result = await answer if inspect.isawaitable(answer) else answer
+                result: object = await answer if inspect.isawaitable(answer) else answer
             else:
-                result = await asyncio.to_thread(gate, output, state)
+                result = await asyncio.to_thread(_called, gate, output, state)
         verdict = as_verdict(result)
     except TimeoutError as error:
         verdict = raised(error) if gate.timeout is None else timed_out(gate.timeout)
     except Exception as error:  # noqa: BLE001 - a gate that raises has not passed
         verdict = raised(error)
     return _judgement(gate, verdict, started)
+
+
+def _called(gate: Gate, output: Any, state: Any) -> object:
+    return gate(output, state)
 
 
 def _judgement(gate: Gate, verdict: Verdict, started: float) -> Judgement:

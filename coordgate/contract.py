@@ -5,13 +5,11 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
-from pydantic_core import SchemaValidator
 from typing_extensions import TypedDict
 
 from coordgate.errors import ConfigurationError, Violation
@@ -105,7 +103,7 @@ class KeyCheck:
             return check
         if bare(annotation) in {Any, object, inspect.Parameter.empty}:
             return None
-        return functools.partial(_strictly, adapter(self.annotation).validator)
+        return functools.partial(_strictly, adapter(self.annotation).validator.validate_python)
 
     @property
     def checks(self) -> bool:
@@ -131,13 +129,15 @@ def _names_key(error: Exception, key: str) -> bool:
     )
 
 
-def _strictly(validator: SchemaValidator, value: Any) -> None:
+def _strictly(validate: Callable[..., object], value: Any) -> None:
     """Check without coercion, but take a bool for an int, as Python's type checkers do."""
     try:
-        validator.validate_python(value, strict=True)
+        validate(value, strict=True)
     except ValidationError as error:
         for item in error.errors(include_url=False):
-            if item["type"] not in {"int_type", "float_type"} or not isinstance(item["input"], bool):
+            if item["type"] not in {"int_type", "float_type"} or not isinstance(
+                item["input"], bool
+            ):
                 raise
 
 
@@ -204,7 +204,7 @@ _SCALARS = frozenset({int, float, bool, str})
 def _whole_update(
     keys: Sequence[StateKey], checks: Mapping[str, KeyCheck]
 ) -> Callable[[Any], object] | None:
-    """Return one validator of whole updates, for speed; None where a key needs a check of its own."""
+    """Return one validator of whole updates, for speed; None where a key needs its own check."""
     types: dict[str, Any] = {}
     for key in keys:
         check = checks.get(key.name)
@@ -214,14 +214,16 @@ def _whole_update(
             types[key.name] = Annotated[Any, PlainValidator(_check_messages)]
         else:
             types[key.name] = Any if check is None else check.annotation
-    whole: Any = TypedDict("Update", types, total=False)  # type: ignore[misc]
+    make: Any = TypedDict
+    whole = make("Update", types, total=False)
     whole.__pydantic_config__ = ConfigDict(
         strict=True, extra="forbid", arbitrary_types_allowed=True
     )
     try:
-        return adapter(whole).validator.validate_python
+        validate: Callable[[Any], object] = adapter(whole).validator.validate_python
     except UNBUILDABLE:
         return None
+    return validate
 
 
 class HandoverCheck:
@@ -249,14 +251,16 @@ class HandoverCheck:
         names = {key.name for key in keys}
         self._lenient = lenient
         self._schema = (
-            Schema(contract.returns, where=f"{where}, returns") if contract.returns is not None else None
+            Schema(contract.returns, where=f"{where}, returns")
+            if contract.returns is not None
+            else None
         )
         rooted = names == {ROOT}
         if self._schema is not None and not rooted:
             if self._schema.fields is None:
                 raise ConfigurationError(
-                    f"{where}: returns={self._schema.name} does not say which state keys it is for; "
-                    "give a model, TypedDict or dataclass with the keys as fields, "
+                    f"{where}: returns={self._schema.name} does not say which state keys "
+                    "it is for; give a model, TypedDict or dataclass with the keys as fields, "
                     f"or a dict such as {{{_first(names)!r}: {self._schema.name}}}"
                 )
             for name in sorted(self._schema.fields - names):
@@ -300,7 +304,9 @@ class HandoverCheck:
         """Check an update given as (key, value) pairs; a key may come more than once."""
         violations: list[Violation] = []
         if not self._lenient:
-            violations += [self._undeclared(key, value) for key, value in pairs if key not in self._types]
+            violations += [
+                self._undeclared(key, value) for key, value in pairs if key not in self._types
+            ]
         update = dict(pairs)
         output: Any = update
         shipped: Mapping[str, Any] = _NOTHING
@@ -392,5 +398,3 @@ def _nearest(name: str, known: set[str]) -> str:
 
 def _first(names: set[str]) -> str:
     return min(names, default="key")
-
-

@@ -1,4 +1,4 @@
-"""The engine: a guarded node's executable, and the classes of guarded graphs.
+"""The engine: the executable of a guarded node.
 
 The node keeps its bound Runnable, its shape in the graph and its traced runs. What is replaced is
 the executable that LangGraph runs for it: the sequence of the node and its channel writes, whose
@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.errors import GraphBubbleUp, GraphInterrupt, NodeTimeoutError
+from langgraph.errors import NodeTimeoutError
 from langgraph.types import RetryPolicy
 
 from coordgate import _langgraph as lg
 from coordgate.asking import ask_in_threads, ask_together
 from coordgate.errors import ContractViolation
+from coordgate.ladder import NOW, TRANSPORT, Ladder, next_tag
 from coordgate.node import RUNNING
 from coordgate.plan import NodePlan, check
 from coordgate.policy import Degrade, Fallback, Retry
-from coordgate.run import RUN, RunContext
-from coordgate.tracer import Mode, Tracer
-from coordgate.turn import NOW, TRANSPORT, Handover, Ladder, Turn, next_tag
+from coordgate.turn import Handover, Turn
 from coordgate.update import ship
 
 _invoke = lg.RunnableSeq.invoke
@@ -66,10 +65,16 @@ class GuardedWrite(lg.ChannelWrite):
         return shipped
 
     def _write(self, input: Any, config: RunnableConfig) -> Any:
-        return super()._write(_drive(self._judged(input, config)), config)
+        shipped = _drive(self._judged(input, config))
+        super()._write(shipped, config)
+        self._close(config)
+        return shipped
 
     async def _awrite(self, input: Any, config: RunnableConfig) -> Any:
-        return await super()._awrite(await _adrive(self._judged(input, config)), config)
+        shipped = await _adrive(self._judged(input, config))
+        await super()._awrite(shipped, config)
+        self._close(config)
+        return shipped
 
     def _judged(self, output: Any, config: RunnableConfig) -> Handover:
         turn = RUNNING.get()
@@ -88,13 +93,21 @@ class GuardedWrite(lg.ChannelWrite):
             turn = ladder.turn
             ladder.raw.attempts.pop()
             turn.raw.outcome = "accepted"
-            shipped = yield from turn.hand_over(output)
-            turn.commit(config)
-            return shipped
+            return (yield from turn.hand_over(output))
         checked = check(self.plan, output)
         if self.plan.enforces and checked.violations:
             raise ContractViolation(self.plan.name, checked.violations)
         return ship(output, checked.values, self.plan.keys) if self.plan.enforces else output
+
+    def _close(self, config: RunnableConfig) -> None:
+        """Record the transition of a node whose output came from a subgraph's Command."""
+        ladder = getattr(lg.slot(config), "coordgate", None)
+        if (
+            isinstance(ladder, Ladder)
+            and ladder.node is self.plan
+            and RUNNING.get() is not ladder.turn
+        ):
+            ladder.turn.commit(config)
 
 
 def _drive(flow: Handover) -> Any:
@@ -122,7 +135,9 @@ async def _adrive(flow: Handover) -> Any:
 class GuardedSeq(lg.RunnableSeq):
     """The executable of a guarded node: each invocation is one turn on its ladder."""
 
-    def __init__(self, seq: lg.RunnableSeq, plan: NodePlan, write: GuardedWrite, original: Any) -> None:
+    def __init__(
+        self, seq: lg.RunnableSeq, plan: NodePlan, write: GuardedWrite, original: Any
+    ) -> None:
         """Take the place of `seq`; `original` is the node as it was before it was guarded."""
         at = len(seq.steps) - len(original.flat_writers)
         self.__dict__.update(seq.__dict__)
@@ -223,7 +238,7 @@ class GuardedSeq(lg.RunnableSeq):
 
 
 class _Body:
-    """What a turn runs: a sequence, how it is run at once, and whether its first step takes feedback."""
+    """What a turn runs: a sequence, the same in fewer steps, and whether it takes feedback."""
 
     __slots__ = ("at_once", "feedback", "steps")
 
@@ -231,15 +246,15 @@ class _Body:
         self.steps = steps
         self.feedback = feedback
         self.at_once = steps
-        if isinstance(steps.steps[-1], GuardedWrite):
-            *before, last, write = steps.steps
+        *before, last, write = steps.steps
+        if isinstance(write, GuardedWrite):
             self.at_once = copy.copy(steps)
             self.at_once.__class__ = lg.RunnableSeq
             self.at_once.steps = [*before, _Joined(last, write)]
 
 
 class _Joined(Runnable[Any, Any]):
-    """A node's last step and its write as one, which spares the config that LangGraph makes for each.
+    """A node's last step and its write as one, which spares the config that each step is made.
 
     Only for nodes without conditional edges: their routers are traced under their own step's tag.
     """
@@ -309,154 +324,3 @@ def merged_retries(plan: NodePlan) -> list[RetryPolicy]:
             )
         )
     return merged
-
-
-class GraphGuard:
-    """What is declared for a whole graph, as given to `guard`."""
-
-    def __init__(
-        self, nodes: Any, *, mode: Mode, tracer: Tracer | None, unchecked: Sequence[str] = ()
-    ) -> None:
-        """Take the settings; `unchecked` names what no contract can check."""
-        self.nodes = nodes
-        self.mode: Mode = mode
-        self.tracer = tracer
-        self.unchecked = tuple(unchecked)
-
-
-class GuardedGraph:
-    """What a guarded graph's class adds to LangGraph's: its runs begin and end in the record."""
-
-    coordgate: ClassVar[GraphGuard]
-    bare_class: ClassVar[type[Any]]
-
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Invoke the graph, as LangGraph does, within a recorded run."""
-        if RUN.get() is not None:
-            return super().invoke(input, config, **kwargs)  # type: ignore[misc]
-        run = self._run(config, kwargs)
-        token = RUN.set(run)
-        try:
-            result = super().invoke(input, config, **kwargs)  # type: ignore[misc]
-        except BaseException as error:
-            _finish(run, error)
-            raise
-        finally:
-            RUN.reset(token)
-        if self._pauses(kwargs):
-            run.interrupted |= bool(self._next(config))
-        run.finish(None)
-        return result
-
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Invoke the graph, as LangGraph does, within a recorded run."""
-        if RUN.get() is not None:
-            return await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
-        run = self._run(config, kwargs)
-        token = RUN.set(run)
-        try:
-            result = await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
-        except BaseException as error:
-            _finish(run, error)
-            raise
-        finally:
-            RUN.reset(token)
-        if self._pauses(kwargs):
-            run.interrupted |= bool(await self._anext(config))
-        run.finish(None)
-        return result
-
-    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
-        """Stream the graph, as LangGraph does, within a recorded run."""
-        flow = super().stream(input, config, **kwargs)  # type: ignore[misc]
-        return flow if RUN.get() is not None else self._streamed(flow, config, kwargs)
-
-    def astream(
-        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncIterator[Any]:
-        """Stream the graph, as LangGraph does, within a recorded run."""
-        flow = super().astream(input, config, **kwargs)  # type: ignore[misc]
-        return flow if RUN.get() is not None else self._astreamed(flow, config, kwargs)
-
-    def _streamed(
-        self, flow: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> Iterator[Any]:
-        run = self._run(config, kwargs)
-        try:
-            while True:
-                # The run is current only while the graph works, not while its caller does.
-                token = RUN.set(run)
-                try:
-                    chunk = next(flow)
-                except StopIteration:
-                    break
-                finally:
-                    RUN.reset(token)
-                yield chunk
-        except GeneratorExit:
-            flow.close()
-            run.finish(None, cancelled=True)
-            raise
-        except BaseException as error:
-            _finish(run, error)
-            raise
-        if self._pauses(kwargs):
-            run.interrupted |= bool(self._next(config))
-        run.finish(None)
-
-    async def _astreamed(
-        self, flow: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> AsyncIterator[Any]:
-        run = self._run(config, kwargs)
-        try:
-            while True:
-                token = RUN.set(run)
-                try:
-                    chunk = await anext(flow)
-                except StopAsyncIteration:
-                    break
-                finally:
-                    RUN.reset(token)
-                yield chunk
-        except GeneratorExit:
-            await flow.aclose()
-            run.finish(None, cancelled=True)
-            raise
-        except BaseException as error:
-            _finish(run, error)
-            raise
-        if self._pauses(kwargs):
-            run.interrupted |= bool(await self._anext(config))
-        run.finish(None)
-
-    def _run(self, config: RunnableConfig | None, kwargs: dict[str, Any]) -> RunContext:
-        modes = kwargs.get("stream_mode") or ()
-        configurable = (config or {}).get("configurable") or (self.config or {}).get("configurable")  # type: ignore[attr-defined]
-        thread = (configurable or {}).get("thread_id")
-        return RunContext(
-            graph=str(self.get_name()),  # type: ignore[attr-defined]
-            thread=None if thread is None else str(thread),
-            mode=self.coordgate.mode,
-            tracer=self.coordgate.tracer,
-            streams=frozenset([modes] if isinstance(modes, str) else modes) & {"messages", "custom"},
-        )
-
-    def _pauses(self, kwargs: dict[str, Any]) -> bool:
-        names = ("interrupt_before", "interrupt_after")
-        asked = any(kwargs.get(name) for name in names)
-        own = any(getattr(self, f"{name}_nodes", None) for name in names)
-        return (asked or own) and bool(getattr(self, "checkpointer", None))
-
-    def _next(self, config: RunnableConfig | None) -> Sequence[str]:
-        return self.get_state(config).next  # type: ignore[attr-defined,no-any-return]
-
-    async def _anext(self, config: RunnableConfig | None) -> Sequence[str]:
-        return (await self.aget_state(config)).next  # type: ignore[attr-defined,no-any-return]
-
-
-def _finish(run: RunContext, error: BaseException | None) -> None:
-    if isinstance(error, GraphBubbleUp):
-        run.interrupted |= isinstance(error, GraphInterrupt)
-        run.finish(None)
-    else:
-        run.finish(error, cancelled=error is not None and not isinstance(error, Exception))

@@ -129,7 +129,7 @@ class GateRejected(HandoffError):
         attempts: int = 1,
         remedy: str = "",
     ) -> None:
-        """Carry the name of the first gate that did not pass, and the reasons of all that did not."""
+        """Carry the first gate that did not pass, and the reasons of all that did not."""
         super().__init__(node, reasons, attempts=attempts, remedy=remedy)
         self.gate = gate
 

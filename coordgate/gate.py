@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Self, overload
 
@@ -92,7 +92,9 @@ class Gate:
         """Whether calling it gives an awaitable."""
         return _is_async(self.function)
 
-    def __call__(self, output: Any, state: Any = None) -> bool | Verdict | Awaitable[bool | Verdict]:
+    def __call__(
+        self, output: Any, state: Any = None
+    ) -> bool | Verdict | Awaitable[bool | Verdict]:
         """Call the gate's function, as a test of the gate by itself would."""
         return self.function(output, state) if self.takes_state else self.function(output)
 
@@ -105,7 +107,7 @@ class Gate:
         return _compose("or", self, other)
 
     def __invert__(self) -> Gate:
-        """Pass if this gate rejects. A gate that raises or returns nonsense does not pass inverted."""
+        """Pass if this gate rejects. One that raises or returns nonsense does not pass inverted."""
         return _compose("not", self)
 
     def named(self, name: str) -> Gate:
@@ -286,7 +288,8 @@ def _ask_sync(how: str, parts: tuple[Gate, ...]) -> GateFunction:
             try:
                 part = flow.send(as_verdict(part(output, state)))
             except StopIteration as done:
-                return done.value
+                verdict: Verdict = done.value
+                return verdict
 
     return ask
 
@@ -297,16 +300,17 @@ def _ask_async(how: str, parts: tuple[Gate, ...]) -> GateFunction:
         part = next(flow)
         while True:
             answer = part(output, state)
-            verdict = as_verdict(await answer if inspect.isawaitable(answer) else answer)
+            answered = as_verdict(await answer if inspect.isawaitable(answer) else answer)
             try:
-                part = flow.send(verdict)
+                part = flow.send(answered)
             except StopIteration as done:
-                return done.value
+                verdict: Verdict = done.value
+                return verdict
 
     return ask
 
 
-def _composed(how: str, parts: tuple[Gate, ...]):  # noqa: ANN202 - a private generator
+def _composed(how: str, parts: tuple[Gate, ...]) -> Generator[Gate, Verdict, Verdict]:
     """Yield each part to ask, take its verdict, and return the verdict of the whole."""
     if how == "not":
         verdict = yield parts[0]
@@ -323,5 +327,6 @@ def _composed(how: str, parts: tuple[Gate, ...]):  # noqa: ANN202 - a private ge
         return verdicts[-1]
     reasons = " and ".join(v.reason for v in verdicts if v.reason)
     return Verdict.reject(
-        reasons or "neither passed", otherwise=next((v.otherwise for v in verdicts if v.otherwise), None)
+        reasons or "neither passed",
+        otherwise=next((v.otherwise for v in verdicts if v.otherwise), None),
     )

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
@@ -15,14 +15,16 @@ from langgraph.graph import END
 
 from coordgate import _langgraph as lg
 from coordgate.contract import Contract, HandoverCheck, InputCheck, StateKey, nearest
-from coordgate.engine import GraphGuard, GuardedGraph, GuardedSeq, GuardedWrite, merged_retries
+from coordgate.engine import GuardedSeq, GuardedWrite, merged_retries
 from coordgate.errors import ConfigurationError
+from coordgate.guarded import GraphGuard, GuardedGraph
 from coordgate.node import NodeGuard, declared_on
 from coordgate.plan import NodePlan
 from coordgate.policy import Degrade, Retry
+from coordgate.record import Mode
 from coordgate.schema import bare, has_fields
 from coordgate.settings import load
-from coordgate.tracer import Mode, Sink, Tracer
+from coordgate.tracer import Sink, Tracer
 
 Graph = TypeVar("Graph")
 
@@ -62,12 +64,16 @@ def guard(
         tracer = Tracer(tracer)
     settings = GraphGuard(declared, mode=mode, tracer=tracer)
     if isinstance(target, lg.StateGraph):
-        return _guarded_builder(target, settings)  # type: ignore[return-value]
+        return cast("Graph", _guarded_builder(target, settings))
     if isinstance(target, lg.Pregel):
-        return _guarded_graph(target, settings)
+        return cast("Graph", _guarded_graph(target, settings))
     raise ConfigurationError(
         f"guard({type(target).__name__}): give a StateGraph, a compiled graph or an @entrypoint"
-        + ("; a graph behind a server is guarded where it runs" if "Remote" in type(target).__name__ else "")
+        + (
+            "; a graph behind a server is guarded where it runs"
+            if "Remote" in type(target).__name__
+            else ""
+        )
     )
 
 
@@ -198,14 +204,13 @@ def _annotated(app: Any, function: Any) -> Contract | None:
     return Contract(returns=returned)
 
 
-def _check_engines(
-    where: str, spec: NodeGuard, node: Any, transports: Sequence[Any]
-) -> None:
+def _check_engines(where: str, spec: NodeGuard, node: Any, transports: Sequence[Any]) -> None:
     """Refuse what would run a node's body more often than its policy says."""
     if spec.effects == "external" and transports:
         raise ConfigurationError(
-            f"{where}: effects='external' and a LangGraph retry policy contradict each other: it must "
-            "not be run again by itself; add it with retry_policy=[], or declare effects='idempotent'"
+            f"{where}: effects='external' and a LangGraph retry policy contradict each other: it "
+            "must not be run again by itself; add it with retry_policy=[], or declare "
+            "effects='idempotent'"
         )
     if spec.policy is None or not spec.policy.of(Retry):
         return
@@ -280,5 +285,3 @@ def _fingerprint(contract: Contract, spec: NodeGuard, keys: Sequence[StateKey]) 
     parts = [repr(contract.returns), *(f"{k.name}:{k.annotation!r}" for k in keys)]
     parts += [each.fingerprint for each in spec.gates]  # type: ignore[union-attr]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-

@@ -17,15 +17,16 @@ from coordgate.gate import Gate, as_gate
 from coordgate.policy import Feedback, Policy, Retry
 
 Effects = Literal["none", "idempotent", "external"]
-"""What running the node twice does: nothing, the same again, or harm. `external` is never repeated."""
+"""What running the node twice does: nothing, the same again, or harm (never repeated)."""
 
 StreamRule = Literal["announce", "hold"]
-"""What a front end sees of an attempt before its verdict: all, taken back if rejected, or nothing."""
+"""What a front end sees of an attempt before its verdict: all, to be taken back, or nothing."""
 
 NodeFunction = TypeVar("NodeFunction", bound=Callable[..., Any])
 
 ATTRIBUTE = "__coordgate__"
 """Where `@gated` puts the NodeGuard on a function."""
+
 
 class Running(Protocol):
     """What the engine says of the guarded node that is being run."""
@@ -75,7 +76,7 @@ class NodeGuard:
             raise ConfigurationError("NodeGuard(gates=...): give a list of gates")
         if not isinstance(self.policy, Policy | None):
             raise ConfigurationError(
-                f"NodeGuard(policy={self.policy!r}): use Policy(Retry(2), ...), with the rungs in it"
+                f"NodeGuard(policy={self.policy!r}): use Policy(Retry(2), ...), rungs inside"
             )
         for name, value, allowed in (
             ("effects", self.effects, ("none", "idempotent", "external")),
@@ -87,8 +88,8 @@ class NodeGuard:
         object.__setattr__(self, "gates", gates)
         if self.effects == "external" and self.policy is not None and self.policy.of(Retry):
             raise ConfigurationError(
-                "effects='external' and Retry contradict each other: a node that sends or pays must "
-                "not be run again by itself; drop Retry, or declare effects='idempotent'"
+                "effects='external' and Retry contradict each other: a node that sends or pays "
+                "must not be run again by itself; drop Retry, or declare effects='idempotent'"
             )
         self._check_jumps(gates)
 

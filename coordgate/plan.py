@@ -10,9 +10,10 @@ from langgraph.types import RetryPolicy
 
 from coordgate.contract import Checked, HandoverCheck, InputCheck, nearest
 from coordgate.errors import Violation
+from coordgate.gate import Gate
 from coordgate.node import NodeGuard
+from coordgate.record import Mode
 from coordgate.redaction import shorten
-from coordgate.tracer import Mode
 from coordgate.update import NotAnUpdate, read, targets
 
 
@@ -34,7 +35,7 @@ class NodePlan:
         transports: Sequence[RetryPolicy],
         retries_on: Callable[[RetryPolicy, Exception], bool],
     ) -> None:
-        """Take what `graph` has built; `known` are the nodes that control may go to, None for any."""
+        """Take what `graph` has built; `known` are the nodes to go to, None for any."""
         self.name = name
         self.guard = guard
         self.declared = declared
@@ -45,12 +46,12 @@ class NodePlan:
         self.intake = intake
         self.known = known
         self.edges = tuple(edges)
-        gates = tuple(guard.gates)
-        self.quick = tuple(g for g in gates if not (g.slow or g.is_async))  # type: ignore[union-attr]
-        self.slow = tuple(g for g in gates if g not in self.quick)
+        gates = [each for each in guard.gates if isinstance(each, Gate)]
+        self.quick = tuple(g for g in gates if not (g.slow or g.is_async))
+        self.slow = tuple(g for g in gates if g.slow or g.is_async)
         self.gates = bool(gates)
         self.routes: tuple[str, ...] | None = None
-        """The channels that every plain update of this node writes control to; None if they vary."""
+        """The channels that a plain update writes control to; None if they vary."""
         self.goto: tuple[str, ...] = ()
         """The nodes behind these channels."""
         self.policy = guard.policy
@@ -92,11 +93,18 @@ def check(node: NodePlan, output: Any) -> Checked:
     try:
         pairs = read(output, node.keys)
     except NotAnUpdate as error:
-        return Checked({"(update)": output}, {"(update)": output}, {}, [Violation("(update)", str(error), shorten(output))])
+        return Checked(
+            {"(update)": output},
+            {"(update)": output},
+            {},
+            [Violation("(update)", str(error), shorten(output))],
+        )
     checked = node.check(pairs)
     if type(output) is dict:
         return checked
     misrouted = node.misroutes(output)
     if not misrouted:
         return checked
-    return Checked(checked.update, checked.output, checked.values, [*checked.violations, *misrouted])
+    return Checked(
+        checked.update, checked.output, checked.values, [*checked.violations, *misrouted]
+    )

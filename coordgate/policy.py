@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, assert_never
 
@@ -41,7 +42,9 @@ class Retry:
                 "leave Retry out for none"
             )
         if self.wait < 0 or self.max_wait < 0 or self.backoff < 1:
-            raise ConfigurationError("Retry: wait and max_wait are seconds from 0, backoff is 1 or more")
+            raise ConfigurationError(
+                "Retry: wait and max_wait are seconds from 0, backoff is 1 or more"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Failure:
     otherwise: RungName | None = None
     """The rung that a gate asked to jump to."""
     repeated: bool = False
-    """True if a retry engine below (LangGraph's policy, a guarded subgraph) has used its repeats."""
+    """True if LangGraph's policy, or a guarded subgraph, has already used its repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where on a ladder the last attempt was made. The first attempt is made below the first rung."""
+    """Where on a ladder the last attempt was made; the first one is made below the first rung."""
 
     position: int = -1
     used: int = 0
@@ -138,11 +141,11 @@ class Policy:
                 raise ConfigurationError(
                     f"Policy: {rung!r} is not a rung; use Retry, Fallback or Degrade"
                 )
-        for rung, following in zip(rungs, rungs[1:], strict=False):
+        for rung, following in itertools.pairwise(rungs):
             if isinstance(rung, Degrade):
                 raise ConfigurationError(
-                    f"Policy: {type(following).__name__} stands after Degrade, which always answers, "
-                    "and would never be reached; put Degrade last"
+                    f"Policy: {type(following).__name__} stands after Degrade, which always "
+                    "answers, and would never be reached; put Degrade last"
                 )
         self.rungs: tuple[Rung, ...] = rungs
 
@@ -211,9 +214,7 @@ def decide(policy: Policy, place: Place, failure: Failure) -> Decision:
 
 def most_attempts(policy: Policy) -> int:
     """Return how many attempts, of the node and its fallbacks, this ladder can make at most."""
-    return 1 + sum(
-        rung.attempts if isinstance(rung, Retry) else 1 for rung in policy.rungs
-    )
+    return 1 + sum(rung.attempts if isinstance(rung, Retry) else 1 for rung in policy.rungs)
 
 
 def _applies(rung: Rung, failure: Failure) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from coordgate.capture import RawTransition
 from coordgate.process import identity
-from coordgate.tracer import Mode, Run, RunId, RunStatus, ThreadId, Tracer
+from coordgate.record import Mode, Run, RunId, RunStatus, ThreadId
+from coordgate.tracer import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +47,20 @@ def _new_id() -> str:
 class RunContext:
     """What the nodes of one run share. Its methods may be called from many threads."""
 
-    __slots__ = ("_count", "_handed", "error", "graph", "id", "interrupted", "mode", "open", "started", "streams", "thread", "tracer")
+    __slots__ = (
+        "_count",
+        "_handed",
+        "error",
+        "graph",
+        "id",
+        "interrupted",
+        "mode",
+        "open",
+        "started",
+        "streams",
+        "thread",
+        "tracer",
+    )
 
     def __init__(
         self,
@@ -101,7 +115,9 @@ class RunContext:
         for channel in channels:
             handed.setdefault((namespace, channel) if namespace else channel, []).append(node)
 
-    def hand_over(self, namespace: str, node: str, writes: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
+    def hand_over(
+        self, namespace: str, node: str, writes: Iterable[tuple[str, Any]]
+    ) -> tuple[str, ...]:
         """Note where a node's writes send control; return the targets, in order."""
         found: list[str] = []
         for channel, value in writes:
@@ -123,7 +139,9 @@ class RunContext:
         """Return the nodes that handed over to a task, by what triggered it."""
         if triggers == ("__pregel_push",):
             sends = f"{_SENDS}:{node}"
-            return tuple(dict.fromkeys(self._handed.get((namespace, sends) if namespace else sends, ())))
+            return tuple(
+                dict.fromkeys(self._handed.get((namespace, sends) if namespace else sends, ()))
+            )
         found: list[str] = []
         for trigger in triggers:
             found += self._handed.pop((namespace, trigger) if namespace else trigger, ())

@@ -7,13 +7,22 @@ import functools
 import operator
 import sys
 import types
-from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import (
+    Annotated,
+    Any,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import typing_extensions
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import SchemaError, SchemaValidator
+from pydantic_core import SchemaError
 
 from coordgate.errors import ConfigurationError, Violation
 from coordgate.redaction import shorten
@@ -146,7 +155,7 @@ def has_fields(declared: Any) -> bool:
     return isinstance(declared, Mapping) or bool(_fields_of(declared))
 
 
-def field_validator(model: type[BaseModel], key: str) -> tuple[Any, str | None]:
+def field_validator(model: type[BaseModel], key: str) -> tuple[Callable[[Any], object], str | None]:
     """Return a check of one model field, and what it leaves unchecked, if anything.
 
     The model's own field validators run, unless they look at other fields: those, and the
@@ -157,7 +166,7 @@ def field_validator(model: type[BaseModel], key: str) -> tuple[Any, str | None]:
     whole = bool(decorators.model_validators) or bool(decorators.root_validators)
     looks_around = any(_wants_info(d.func) for d in own)
     if not whole and not looks_around and not model.model_config.get("frozen"):
-        validator: SchemaValidator = model.__pydantic_validator__  # type: ignore[assignment]
+        validator = model.__pydantic_validator__
         blank = model.model_construct
         return lambda value: validator.validate_assignment(blank(), key, value), None
     field = model.model_fields[key]
@@ -204,9 +213,8 @@ def _optional(annotation: Any) -> tuple[Any, bool]:
 
 
 def _typed_dict(declared: Mapping[str, Any]) -> Any:
-    return typing_extensions.TypedDict(  # type: ignore[operator]
-        "Update", {str(k): _modern(v) for k, v in declared.items()}
-    )
+    make: Any = typing_extensions.TypedDict
+    return make("Update", {str(k): _modern(v) for k, v in declared.items()})
 
 
 @functools.lru_cache(maxsize=256)
@@ -219,7 +227,8 @@ def _modern_typed_dict(kind: Any) -> Any:
         else NotRequired[_modern(hint)]
         for key, hint in get_type_hints(kind, include_extras=True).items()
     }
-    modern: Any = typing_extensions.TypedDict(kind.__name__, hints)  # type: ignore[operator]
+    make: Any = typing_extensions.TypedDict
+    modern: Any = make(kind.__name__, hints)
     modern.__module__ = kind.__module__
     return modern
 

@@ -17,7 +17,12 @@ from coordgate.policy import Degrade, Fallback, Policy, Retry, Rung
 
 _GATES = "coordgate.gates"
 _TYPES: dict[str, Any] = {
-    "str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict,
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "list": list,
+    "dict": dict,
 }
 _KEYS = frozenset({"accepts", "returns", "gates", "policy", "effects", "stream"})
 
@@ -51,7 +56,9 @@ def _node_guard(table: Any, where: str) -> NodeGuard:
         return NodeGuard(
             contract=contract,
             gates=[_gate(each, where) for each in table.get("gates", ())],
-            policy=Policy(*(_rung(each, where) for each in table["policy"])) if "policy" in table else None,
+            policy=Policy(*(_rung(each, where) for each in table["policy"]))
+            if "policy" in table
+            else None,
             effects=table.get("effects", "none"),
             stream=table.get("stream", "announce"),
         )
@@ -72,13 +79,13 @@ def _type(name: Any, where: str) -> Any:
         return _TYPES[name]
     if not isinstance(name, str) or ":" not in name:
         raise ConfigurationError(
-            f"{where}: {name!r} is no type; use one of {', '.join(_TYPES)}, or 'package.module:Name'"
+            f"{where}: {name!r} is no type; use {', '.join(_TYPES)} or 'package.module:Name'"
         )
     return _imported(name, where)
 
 
 def _gate(entry: Any, where: str) -> Gate:
-    """Read `"package.module:gate"`, or a table `{use = "threshold", key = "...", at_least = 0.8}`."""
+    """Read `"package.module:gate"`, or a table `{use = "threshold", key = "c", at_least = 0.8}`."""
     if isinstance(entry, str):
         return as_gate(_imported(_full(entry), where), where=where)
     if isinstance(entry, dict) and isinstance(entry.get("use"), str):
@@ -97,7 +104,8 @@ def _gate(entry: Any, where: str) -> Gate:
 def _rung(entry: Any, where: str) -> Rung:
     match entry:
         case {"retry": int(attempts), **rest}:
-            return Retry(attempts, **rest)
+            options: dict[str, Any] = {str(key): value for key, value in rest.items()}
+            return Retry(attempts, **options)
         case {"fallback": str(name)}:
             return Fallback(_imported(name, where))
         case {"degrade": dict(update)}:

@@ -9,80 +9,29 @@ one; LangGraph's own retry loop then runs it, with its waits, timeouts and inter
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import GraphBubbleUp, GraphInterrupt, NodeTimeoutError, ParentCommand
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 
 from coordgate._langgraph import writes
 from coordgate.asking import Question, ask, judge
 from coordgate.capture import RawAttempt, RawTransition, snapshot
 from coordgate.contract import Checked
 from coordgate.errors import ContractViolation, Direction, GateRejected, HandoffError
-from coordgate.gate import Judgement, RungName
+from coordgate.gate import Judgement
+from coordgate.ladder import Ladder
 from coordgate.node import RUNNING, NodeGuard
-from coordgate.policy import Cause, Degrade, Failure, Fallback, Feedback, Place, Retry, Rung, decide
 from coordgate.plan import NodePlan, check
-from coordgate.run import RUN, RunContext
-from coordgate.tracer import TransitionStatus
+from coordgate.policy import Cause, Degrade, Feedback, Rung
+from coordgate.record import TransitionStatus
+from coordgate.run import RUN
 from coordgate.update import ship
 
 Handover: TypeAlias = Generator[Question, Sequence[Judgement], Any]
 """Yields a question for slow gates at most once, and returns the output that ships."""
-
-TRANSPORT = "transport"
-NOW = "now"
-
-_SPENT = "__coordgate_spent__"
-_LADDER = "__coordgate_ladder__"
-
-
-class Ladder:
-    """What stays with a task over its attempts: those made, the place on the policy, what is next."""
-
-    __slots__ = ("__weakref__", "began", "history", "next", "node", "place", "raw", "rejected", "run", "tag", "transports", "turn")
-
-    def __init__(self, turn: Turn) -> None:
-        """Begin with a first attempt that has failed."""
-        self.node = turn.node
-        self.run = turn.run
-        self.turn = turn
-        self.raw = turn.transition()
-        self.began = turn.began
-        self.place = Place()
-        self.next: Rung | None = None
-        self.tag = ""
-        self.history: list[tuple[str, ...]] = []
-        self.rejected: Any = None
-        self.transports: dict[int, int] = {}
-
-    def close(self, error: BaseException | None) -> None:
-        """End the transition with its run, where no further attempt has been made."""
-        last = self.raw.attempts[-1]
-        if isinstance(error, NodeTimeoutError) and error.node == self.node.name:
-            last.outcome, last.error = "raised", f"{type(error).__name__}: {error}"
-        status: TransitionStatus = "failed"
-        if last.outcome in {"cancelled", "handed_up", "interrupted"}:
-            status = last.outcome  # type: ignore[assignment]
-        self.emit(status)
-
-    def emit(self, status: TransitionStatus) -> None:
-        """Record the transition with all its attempts, once."""
-        run = self.run
-        if run is not None and run.open.pop(id(self), None) is not None:
-            self.raw.status = status
-            self.raw.seconds = time.perf_counter() - self.began
-            run.emit(self.raw)
-
-    def timed_out(self, error: NodeTimeoutError) -> None:
-        """Turn the attempt that LangGraph cancelled into one that failed, and decide what is next."""
-        last = self.raw.attempts[-1]
-        last.outcome, last.error = "raised", f"{type(error).__name__}: {error}"
-        last.reasons = (last.error,)
-        self.turn.decide(self, error, "error", last.reasons)
 
 
 class Turn:
@@ -126,7 +75,7 @@ class Turn:
             self.namespace, self.around = before.namespace, before.around
             self.rung = ladder.next
             ladder.turn = self
-            self.raw = RawAttempt(len(ladder.raw.attempts) + 1, _called(ladder))
+            self.raw = RawAttempt(len(ladder.raw.attempts) + 1, ladder.called)
         self.began = time.perf_counter()
 
     # What @gated asks of the running node
@@ -183,7 +132,9 @@ class Turn:
         if checked.violations:
             self._fail("violated", [str(v) for v in checked.violations])
             if node.enforces:
-                raise ContractViolation(node.name, checked.violations, direction=_direction(checked))
+                raise ContractViolation(
+                    node.name, checked.violations, direction=_direction(checked)
+                )
         if node.gates and not isinstance(self.rung, Degrade):
             raw.judgements = judgements = self.asked or (
                 yield from judge(
@@ -272,7 +223,7 @@ class Turn:
                 raise ContractViolation(node.name, violations, direction="route")
 
     def fail(self, error: BaseException) -> Ladder | None:
-        """End an attempt that raised; decide what comes next, and return the ladder it is kept on."""
+        """End an attempt that raised; decide what comes next, and return the ladder to keep."""
         raw, node = self.raw, self.node
         if isinstance(error, GraphBubbleUp):
             return self._bubbled(error)
@@ -290,57 +241,10 @@ class Turn:
             raw.reasons = (raw.error,)
         ladder = self._climb(error)
         if node.enforces:
-            self.decide(ladder, error, cause, tuple(raw.reasons))
+            ladder.climb(error, cause, tuple(raw.reasons))
         elif not node.transports:
             ladder.emit("failed")
         return ladder
-
-    def decide(
-        self, ladder: Ladder, error: Exception, cause: Cause, reasons: tuple[str, ...]
-    ) -> None:
-        """Choose the next attempt after a failure, or give up: mark the error and record."""
-        node = self.node
-        ladder.history.append(reasons)
-        ladder.rejected = self.raw.output
-        spent = bool(getattr(error, _SPENT, False)) or (
-            cause == "error" and isinstance(error, HandoffError)
-        )
-        if cause == "error" and not spent:
-            for position, policy in enumerate(node.transports):
-                if node.retries_on(policy, error):
-                    made = ladder.transports.get(position, 0) + 1
-                    ladder.transports[position] = made
-                    if made < policy.max_attempts:
-                        ladder.next, ladder.tag = None, f"{TRANSPORT}:{position}"
-                        _keep(error, ladder)
-                        return
-                    spent = True
-                    break
-        if node.policy:
-            failure = Failure(cause, reasons, _jump(self.raw.judgements), spent)
-            decision = decide(node.policy, ladder.place, failure)
-            if decision.rung is not None:
-                ladder.place = Place(decision.position, decision.used)
-                ladder.next = decision.rung
-                waits = cause == "error" and isinstance(decision.rung, Retry)
-                ladder.tag = f"wait:{decision.position}" if waits else NOW
-                _keep(error, ladder)
-                return
-        ladder.tag = ""
-        self._give_up(ladder, error, cause)
-
-    def _give_up(self, ladder: Ladder, error: Exception, cause: Cause) -> None:
-        node, made = self.node, len(ladder.raw.attempts)
-        if node.policy or made > 1:
-            _mark(error, _SPENT, value=True)
-        remedy = _remedy(node, cause)
-        if isinstance(error, HandoffError) and error.node == node.name:
-            error.attempts, error.remedy = made, remedy
-        elif node.policy:
-            error.add_note(
-                f"coordgate: node {node.name!r} raised this after {made} attempt(s). {remedy}"
-            )
-        ladder.emit("failed")
 
     def _bubbled(self, error: GraphBubbleUp) -> Ladder | None:
         raw = self.raw
@@ -400,48 +304,5 @@ class Turn:
         return self.raw
 
 
-def next_tag(error: BaseException, node: NodePlan) -> str:
-    """Return which of a node's merged retry policies is to run the next attempt; empty for none."""
-    ladder = getattr(error, _LADDER, None)
-    return ladder.tag if isinstance(ladder, Ladder) and ladder.node is node else ""
-
-
-def _called(ladder: Ladder) -> str:
-    match ladder.next:
-        case Retry():
-            return "retry"
-        case Fallback(name=name):
-            return f"fallback:{name}"
-        case Degrade():
-            return "degrade"
-        case _:
-            return TRANSPORT
-
-
 def _direction(checked: Checked) -> Direction:
     return "route" if all(v.key == "goto" for v in checked.violations) else "output"
-
-
-def _jump(judgements: Sequence[Judgement]) -> RungName | None:
-    jumps = (j.verdict.otherwise for j in judgements if not j.verdict.passed)
-    return next((jump for jump in jumps if jump is not None), None)
-
-
-def _keep(error: Exception, ladder: Ladder) -> None:
-    _mark(error, _LADDER, ladder)
-
-
-def _mark(error: BaseException, name: str, value: Any) -> None:
-    with contextlib.suppress(AttributeError):  # an exception class may have slots
-        setattr(error, name, value)
-
-
-def _remedy(node: NodePlan, cause: Cause) -> str:
-    if cause == "input":
-        return "mend what the producer hands over, or add Degrade(...) to this node's policy"
-    if not node.policy:
-        return (
-            "give the node a policy, such as Policy(Retry(2), Degrade({...})), or guard with "
-            "mode='observe' to record failures without stopping"
-        )
-    return "the policy has no rung left; add one, such as Fallback(...) or Degrade({...})"

@@ -83,7 +83,7 @@ def targets(output: Any) -> list[str]:
     found: list[str] = []
     for part in output if _has_commands(output) else [output]:
         if isinstance(part, Command) and part.graph is None:
-            goto = part.goto
+            goto: Any = part.goto
             for go in goto if isinstance(goto, list | tuple) else [goto]:
                 found.append(go if isinstance(go, str) else go.node)
     return found
@@ -133,7 +133,7 @@ def _annotated(output: Any) -> bool:
 
 
 def _fields(output: Any, keys: frozenset[str]) -> Sequence[Pair]:
-    """Return the fields that LangGraph writes: all but a model's unset ones that default to None."""
+    """Return the fields that LangGraph writes: all but a model's unset ones defaulting to None."""
     names = [key for key in sorted(keys) if hasattr(output, key)]
     if isinstance(output, BaseModel):
         fields = type(output).model_fields

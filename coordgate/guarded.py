@@ -1,0 +1,173 @@
+"""The classes of guarded graphs: what `guard` adds to LangGraph's own, run by run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
+
+from coordgate.node import NodeGuard
+from coordgate.record import Mode
+from coordgate.run import RUN, RunContext
+from coordgate.tracer import Tracer
+
+
+class GraphGuard:
+    """What is declared for a whole graph, as given to `guard`."""
+
+    def __init__(
+        self,
+        nodes: Mapping[str, NodeGuard],
+        *,
+        mode: Mode,
+        tracer: Tracer | None,
+        unchecked: Sequence[str] = (),
+    ) -> None:
+        """Take the settings; `unchecked` names what no contract can check."""
+        self.nodes = nodes
+        self.mode: Mode = mode
+        self.tracer = tracer
+        self.unchecked = tuple(unchecked)
+
+
+class GuardedGraph:
+    """What a guarded graph's class adds to LangGraph's: its runs begin and end in the record."""
+
+    coordgate: ClassVar[GraphGuard]
+    bare_class: ClassVar[type[Any]]
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Invoke the graph, as LangGraph does, within a recorded run."""
+        if RUN.get() is not None:
+            return super().invoke(input, config, **kwargs)  # type: ignore[misc]
+        run = self._run(config, kwargs)
+        token = RUN.set(run)
+        try:
+            result = super().invoke(input, config, **kwargs)  # type: ignore[misc]
+        except BaseException as error:
+            _finish(run, error)
+            raise
+        finally:
+            RUN.reset(token)
+        if self._pauses(kwargs):
+            run.interrupted |= bool(self._next(config))
+        run.finish(None)
+        return result
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Invoke the graph, as LangGraph does, within a recorded run."""
+        if RUN.get() is not None:
+            return await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
+        run = self._run(config, kwargs)
+        token = RUN.set(run)
+        try:
+            result = await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
+        except BaseException as error:
+            _finish(run, error)
+            raise
+        finally:
+            RUN.reset(token)
+        if self._pauses(kwargs):
+            run.interrupted |= bool(await self._anext(config))
+        run.finish(None)
+        return result
+
+    def stream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Stream the graph, as LangGraph does, within a recorded run."""
+        flow = super().stream(input, config, **kwargs)  # type: ignore[misc]
+        return flow if RUN.get() is not None else self._streamed(flow, config, kwargs)
+
+    def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Stream the graph, as LangGraph does, within a recorded run."""
+        flow = super().astream(input, config, **kwargs)  # type: ignore[misc]
+        return flow if RUN.get() is not None else self._astreamed(flow, config, kwargs)
+
+    def _streamed(
+        self, flow: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> Iterator[Any]:
+        run = self._run(config, kwargs)
+        try:
+            while True:
+                # The run is current only while the graph works, not while its caller does.
+                token = RUN.set(run)
+                try:
+                    chunk = next(flow)
+                except StopIteration:
+                    break
+                finally:
+                    RUN.reset(token)
+                yield chunk
+        except GeneratorExit:
+            flow.close()
+            run.finish(None, cancelled=True)
+            raise
+        except BaseException as error:
+            _finish(run, error)
+            raise
+        if self._pauses(kwargs):
+            run.interrupted |= bool(self._next(config))
+        run.finish(None)
+
+    async def _astreamed(
+        self, flow: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> AsyncIterator[Any]:
+        run = self._run(config, kwargs)
+        try:
+            while True:
+                token = RUN.set(run)
+                try:
+                    chunk = await anext(flow)
+                except StopAsyncIteration:
+                    break
+                finally:
+                    RUN.reset(token)
+                yield chunk
+        except GeneratorExit:
+            await flow.aclose()
+            run.finish(None, cancelled=True)
+            raise
+        except BaseException as error:
+            _finish(run, error)
+            raise
+        if self._pauses(kwargs):
+            run.interrupted |= bool(await self._anext(config))
+        run.finish(None)
+
+    def _run(self, config: RunnableConfig | None, kwargs: dict[str, Any]) -> RunContext:
+        modes = kwargs.get("stream_mode") or ()
+        configurable = (config or {}).get("configurable") or (self.config or {}).get("configurable")  # type: ignore[attr-defined]
+        thread = (configurable or {}).get("thread_id")
+        return RunContext(
+            graph=str(self.get_name()),  # type: ignore[attr-defined]
+            thread=None if thread is None else str(thread),
+            mode=self.coordgate.mode,
+            tracer=self.coordgate.tracer,
+            streams=frozenset([modes] if isinstance(modes, str) else modes)
+            & {"messages", "custom"},
+        )
+
+    def _pauses(self, kwargs: dict[str, Any]) -> bool:
+        names = ("interrupt_before", "interrupt_after")
+        asked = any(kwargs.get(name) for name in names)
+        own = any(getattr(self, f"{name}_nodes", None) for name in names)
+        return (asked or own) and bool(getattr(self, "checkpointer", None))
+
+    def _next(self, config: RunnableConfig | None) -> Sequence[str]:
+        return self.get_state(config).next  # type: ignore[attr-defined,no-any-return]
+
+    async def _anext(self, config: RunnableConfig | None) -> Sequence[str]:
+        return (await self.aget_state(config)).next  # type: ignore[attr-defined,no-any-return]
+
+
+def _finish(run: RunContext, error: BaseException | None) -> None:
+    if isinstance(error, GraphBubbleUp):
+        run.interrupted |= isinstance(error, GraphInterrupt)
+        run.finish(None)
+    else:
+        run.finish(error, cancelled=error is not None and not isinstance(error, Exception))

@@ -1,0 +1,174 @@
+"""The ladder of a task: the attempts made at it, its place on the policy, and what comes next."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from langgraph.errors import NodeTimeoutError
+
+from coordgate.errors import HandoffError
+from coordgate.gate import Judgement, RungName
+from coordgate.plan import NodePlan
+from coordgate.policy import Cause, Failure, Fallback, Place, Retry, Rung, decide, rung_name
+from coordgate.record import TransitionStatus
+
+if TYPE_CHECKING:
+    from coordgate.turn import Turn
+
+TRANSPORT = "transport"
+"""The tag, and the name in the record, of a repeat by one of LangGraph's own retry policies."""
+
+NOW = "now"
+"""The tag of an attempt that is made at once."""
+
+_SPENT = "__coordgate_spent__"
+_LADDER = "__coordgate_ladder__"
+
+
+class Ladder:
+    """What stays with a task: its attempts so far, its place on the policy, and what is next."""
+
+    __slots__ = (
+        "__weakref__",
+        "began",
+        "history",
+        "next",
+        "node",
+        "place",
+        "raw",
+        "rejected",
+        "run",
+        "tag",
+        "transports",
+        "turn",
+    )
+
+    def __init__(self, turn: Turn) -> None:
+        """Begin with a first attempt that has failed."""
+        self.node = turn.node
+        self.run = turn.run
+        self.turn = turn
+        self.raw = turn.transition()
+        self.began = turn.began
+        self.place = Place()
+        self.next: Rung | None = None
+        self.tag = ""
+        self.history: list[tuple[str, ...]] = []
+        self.rejected: Any = None
+        self.transports: dict[int, int] = {}
+
+    def close(self, error: BaseException | None) -> None:
+        """End the transition with its run, where no further attempt has been made."""
+        last = self.raw.attempts[-1]
+        if isinstance(error, NodeTimeoutError) and error.node == self.node.name:
+            last.outcome, last.error = "raised", f"{type(error).__name__}: {error}"
+        match last.outcome:
+            case "cancelled" | "handed_up" | "interrupted":
+                self.emit(last.outcome)
+            case _:
+                self.emit("failed")
+
+    def emit(self, status: TransitionStatus) -> None:
+        """Record the transition with all its attempts, once."""
+        run = self.run
+        if run is not None and run.open.pop(id(self), None) is not None:
+            self.raw.status = status
+            self.raw.seconds = time.perf_counter() - self.began
+            run.emit(self.raw)
+
+    def timed_out(self, error: NodeTimeoutError) -> None:
+        """Turn the attempt that LangGraph cancelled into a failed one, and decide what is next."""
+        last = self.raw.attempts[-1]
+        last.outcome, last.error = "raised", f"{type(error).__name__}: {error}"
+        last.reasons = (last.error,)
+        self.climb(error, "error", last.reasons)
+
+    def climb(self, error: Exception, cause: Cause, reasons: tuple[str, ...]) -> None:
+        """Choose the next attempt after a failure, or give up: mark the error and record."""
+        node = self.node
+        self.history.append(reasons)
+        self.rejected = self.turn.raw.output
+        spent = bool(getattr(error, _SPENT, False)) or (
+            cause == "error" and isinstance(error, HandoffError)
+        )
+        if cause == "error" and not spent:
+            position = self._transport(error)
+            if position is not None:
+                self.tag = f"{TRANSPORT}:{position}"
+                _mark(error, _LADDER, self)
+                return
+            spent = any(node.retries_on(policy, error) for policy in node.transports)
+        if node.policy:
+            failure = Failure(cause, reasons, _jump(self.turn.raw.judgements), spent)
+            decision = decide(node.policy, self.place, failure)
+            if decision.rung is not None:
+                self.place = Place(decision.position, decision.used)
+                self.next = decision.rung
+                waits = cause == "error" and isinstance(decision.rung, Retry)
+                self.tag = f"wait:{decision.position}" if waits else NOW
+                _mark(error, _LADDER, self)
+                return
+        self.tag = ""
+        self._give_up(error, cause)
+
+    def _transport(self, error: Exception) -> int | None:
+        """Return which of the node's LangGraph policies repeats this error; each counts apart."""
+        for position, policy in enumerate(self.node.transports):
+            if self.node.retries_on(policy, error):
+                self.transports[position] = made = self.transports.get(position, 0) + 1
+                return position if made < policy.max_attempts else None
+        return None
+
+    def _give_up(self, error: Exception, cause: Cause) -> None:
+        node, made = self.node, len(self.raw.attempts)
+        if node.policy or made > 1:
+            _mark(error, _SPENT, value=True)
+        remedy = _remedy(node, cause)
+        if isinstance(error, HandoffError) and error.node == node.name:
+            error.attempts, error.remedy = made, remedy
+        elif node.policy:
+            error.add_note(
+                f"coordgate: node {node.name!r} raised this after {made} attempt(s). {remedy}"
+            )
+        self.emit("failed")
+
+    @property
+    def called(self) -> str:
+        """What the record calls the next attempt."""
+        if self.tag.startswith(TRANSPORT) or self.next is None:
+            return TRANSPORT
+        return (
+            f"fallback:{self.next.name}"
+            if isinstance(self.next, Fallback)
+            else rung_name(self.next)
+        )
+
+
+def next_tag(error: BaseException, node: NodePlan) -> str:
+    """Return which of a node's merged retry policies is to run the next attempt; empty for none."""
+    ladder = getattr(error, _LADDER, None)
+    return ladder.tag if isinstance(ladder, Ladder) and ladder.node is node else ""
+
+
+def _jump(judgements: Sequence[Judgement]) -> RungName | None:
+    jumps = (j.verdict.otherwise for j in judgements if not j.verdict.passed)
+    return next((jump for jump in jumps if jump is not None), None)
+
+
+def _mark(error: BaseException, name: str, value: Any) -> None:
+    with contextlib.suppress(AttributeError):  # an exception class may have slots
+        setattr(error, name, value)
+
+
+def _remedy(node: NodePlan, cause: Cause) -> str:
+    if cause == "input":
+        return "mend what the producer hands over, or add Degrade(...) to this node's policy"
+    if not node.policy:
+        return (
+            "give the node a policy, such as Policy(Retry(2), Degrade({...})), or guard with "
+            "mode='observe' to record failures without stopping"
+        )
+    return "the policy has no rung left; add one, such as Fallback(...) or Degrade({...})"
