@@ -16,8 +16,7 @@ from coordgate.gate import Gate, Verdict, gate
 from coordgate.graph import guard
 from coordgate.node import NodeGuard, feedback, gated
 from coordgate.policy import Degrade, Fallback, Feedback, Policy, Retry
-
-# from coordgate.stores import open_store
+from coordgate.stores import open_store
 from coordgate.tracer import Tracer
 
 __all__ = [
@@ -44,5 +43,5 @@ __all__ = [
     "gate",
     "gated",
     "guard",
-    # "open_store",
+    "open_store",
 ]

@@ -1,21 +1,18 @@
 """The one file that touches LangGraph's private names: a release that moves them breaks this file.
 
 It reads a compiled graph (its state keys, edges and retry policies), reads a task's config (its
-writes, a place to keep what belongs to it, its streams), and makes guarded copies of graphs.
+writes, a place to keep what belongs to it), and makes guarded copies of graphs.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import copy_context
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any, get_type_hints
 
-from langchain_core.callbacks import BaseCallbackManager
-from langchain_core.messages import RemoveMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -23,8 +20,8 @@ from langgraph.pregel import Pregel
 from langgraph.types import CachePolicy, RetryPolicy
 from pydantic import BaseModel
 
-from coordgate.contract import ROOT, StateKey
 from coordgate.errors import UnsupportedLangGraph
+from coordgate.statekey import ROOT, StateKey
 
 try:
     from langgraph._internal._constants import (
@@ -60,6 +57,8 @@ except ImportError as error:  # pragma: no cover - needs another LangGraph
     ) from error
 
 __all__ = [
+    "CONFIG_KEY_RUNTIME",
+    "CONFIG_KEY_STREAM",
     "ChannelWrite",
     "CompiledStateGraph",
     "Pregel",
@@ -67,7 +66,10 @@ __all__ = [
     "RunnableCallable",
     "RunnableSeq",
     "StateGraph",
+    "StreamMessagesHandler",
+    "StreamProtocol",
     "coerce_to_runnable",
+    "set_config_context",
 ]
 
 _TASK_ID = re.compile(r"and id '([^']+)'$")
@@ -79,6 +81,12 @@ _TASK_ID = re.compile(r"and id '([^']+)'$")
 def slot(config: RunnableConfig) -> Any:
     """Return the one object that stays with a task over all its attempts, to keep things on."""
     return config["configurable"].get(CONFIG_KEY_READ)
+
+
+def is_timed(config: RunnableConfig) -> bool:
+    """Return whether LangGraph times this attempt: a guard then stands before its writes."""
+    send = config["configurable"].get(CONFIG_KEY_SEND)
+    return getattr(send, "__self__", None) is None
 
 
 def writes(config: RunnableConfig) -> Sequence[tuple[str, Any]]:
@@ -168,8 +176,9 @@ def static_targets(app: Pregel[Any, Any, Any, Any], name: str) -> tuple[str, ...
     builder = getattr(app, "builder", None)
     if builder is None:
         return ()
-    joined = (end for starts, end in builder.waiting_edges if name in starts)
-    return (*(end for start, end in sorted(builder.edges) if start == name), *joined)
+    own = {end for start, end in builder.edges if start == name}
+    own |= {end for starts, end in builder.waiting_edges if name in starts}
+    return tuple(sorted(own - {END}))
 
 
 def control_channels(write: ChannelWrite) -> Iterator[str]:
@@ -298,98 +307,6 @@ def copy_builder(builder: Any, kind: type[Any]) -> Any:
         made._node_defaults = copy.copy(builder._node_defaults)
     made.compiled = False
     return made
-
-
-# Streams
-
-
-class StreamTap:
-    """What one attempt sends to the caller's streams: watched, or held back until the verdict."""
-
-    __slots__ = ("_config", "_handlers", "_held", "_hold", "_sent", "config")
-
-    def __init__(self, config: RunnableConfig, *, hold: bool) -> None:
-        """Put the tap between the attempt and the streams; `config` is what the attempt gets."""
-        self._config = config
-        self._hold = hold
-        self._held: list[tuple[Callable[[Any], Any], Any]] = []
-        self._sent: list[tuple[Any, Any, Any]] = []
-        self._handlers: list[StreamMessagesHandler] = []
-        self.config: RunnableConfig = {**config, "callbacks": self._tapped(config.get("callbacks"))}
-        if hold:
-            self.config["configurable"] = {**config["configurable"], **self._held_streams()}
-
-    def accept(self) -> None:
-        """Let out what was held back."""
-        for send, item in self._held:
-            send(item)
-        self._held.clear()
-
-    def reject(self, payload: Mapping[str, Any]) -> None:
-        """Drop what was held back, or take back what was sent; tell why under `custom`."""
-        for handler in self._handlers:
-            for _, message, _ in self._sent:
-                handler.seen.discard(message.id)
-        if self._hold:
-            self._held.clear()
-            return
-        taken: set[str] = set()
-        for namespace, message, metadata in self._sent:
-            if message.id not in taken:
-                taken.add(message.id)
-                note = {**metadata, "coordgate": dict(payload)}
-                self._handlers[0].stream(
-                    (namespace, "messages", (RemoveMessage(id=message.id), note))
-                )
-        runtime = self._config["configurable"].get(CONFIG_KEY_RUNTIME)
-        if runtime is not None:
-            # LangGraph's writer reads the namespace from the config of the context that it is in.
-            with set_config_context(self._config) as context:
-                announced = {"coordgate": {**payload, "message_ids": sorted(taken)}}
-                context.run(runtime.stream_writer, announced)
-
-    def _tapped(self, callbacks: Any) -> Any:
-        if not isinstance(callbacks, BaseCallbackManager):
-            return callbacks
-        swapped: dict[int, StreamMessagesHandler] = {}
-        for handler in callbacks.handlers:
-            if isinstance(handler, StreamMessagesHandler):
-                self._handlers.append(handler)
-                tapped = swapped[id(handler)] = copy.copy(handler)
-                tapped.stream = partial(self._pass, handler.stream)
-        if not swapped:
-            return callbacks
-        manager = callbacks.copy()
-        for name in ("handlers", "inheritable_handlers"):
-            setattr(manager, name, [swapped.get(id(h), h) for h in getattr(callbacks, name)])
-        return manager
-
-    def _pass(self, send: Callable[[Any], Any], chunk: Any) -> None:
-        message = chunk[2][0] if isinstance(chunk[2], tuple) else None
-        if getattr(message, "id", None) is not None:
-            self._sent.append((chunk[0], message, chunk[2][1]))
-        if self._hold:
-            self._held.append((send, chunk))
-        else:
-            send(chunk)
-
-    def _held_streams(self) -> dict[str, Any]:
-        configurable = self._config["configurable"]
-        held: dict[str, Any] = {}
-        runtime = configurable.get(CONFIG_KEY_RUNTIME)
-        if runtime is not None:
-            write = runtime.stream_writer
-            held[CONFIG_KEY_RUNTIME] = runtime.override(
-                stream_writer=lambda item: self._held.append(
-                    (partial(copy_context().run, write), item)
-                )
-            )
-        stream = configurable.get(CONFIG_KEY_STREAM)
-        if stream is not None:
-            held[CONFIG_KEY_STREAM] = StreamProtocol(
-                lambda chunk: self._held.append((stream, chunk)), stream.modes
-            )
-        return held
 
 
 def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:

@@ -23,6 +23,7 @@ from coordgate.ladder import NOW, TRANSPORT, Ladder, next_tag
 from coordgate.node import RUNNING
 from coordgate.plan import NodePlan, check
 from coordgate.policy import Degrade, Fallback, Retry
+from coordgate.streams import StreamTap
 from coordgate.turn import Handover, Turn
 from coordgate.update import ship
 
@@ -136,13 +137,23 @@ class GuardedSeq(lg.RunnableSeq):
     """The executable of a guarded node: each invocation is one turn on its ladder."""
 
     def __init__(
-        self, seq: lg.RunnableSeq, plan: NodePlan, write: GuardedWrite, original: Any
+        self,
+        seq: lg.RunnableSeq,
+        plan: NodePlan,
+        write: GuardedWrite,
+        original: Any,
+        subgraph: Runnable[Any, Any] | None = None,
     ) -> None:
-        """Take the place of `seq`; `original` is the node as it was before it was guarded."""
+        """Take the place of `seq`.
+
+        `original` is the node as it was before it was guarded; `subgraph` the guarded graph to run
+        in the place of the node's own.
+        """
         at = len(seq.steps) - len(original.flat_writers)
         self.__dict__.update(seq.__dict__)
         writers = [write, *seq.steps[at + 1 :]]
-        self.steps = [*seq.steps[:at], *writers]
+        own = seq.steps[:at] if subgraph is None else [subgraph]
+        self.steps = [*own, *writers]
         self.plan = plan
         self.original = original
         if len(original.flat_writers) == 1:
@@ -222,19 +233,23 @@ class GuardedSeq(lg.RunnableSeq):
         run = turn.run
         if run is not None and run.streams and (plan.climbs or plan.guard.stream == "hold"):
             hold = plan.guard.stream == "hold" and plan.enforces
-            turn.tap = lg.StreamTap(config, hold=hold)
+            turn.tap = StreamTap(config, hold=hold)
             turn.config = turn.tap.config
+        if plan.enforces and (plan.climbs or plan.transports) and lg.is_timed(config):
+            # LangGraph decides on a timeout before the attempt hears of it, by the task alone.
+            timed = plan.ladders[turn.task] = turn.on_ladder()
+            timed.slot = lg.slot(config)
         if body.feedback:
             kwargs["feedback"] = turn.feedback()
         return turn, body, RUNNING.set(turn)
 
     def _failed(self, turn: Turn, error: BaseException, config: RunnableConfig) -> None:
+        if turn.ended:
+            return  # LangGraph's timeout has ended this attempt, and the next one may have begun
         ladder = turn.fail(error)
         slot = lg.slot(config)
         if ladder is not None and slot is not None:
             slot.coordgate = ladder
-            if not isinstance(error, Exception):
-                self.plan.ladders[turn.task] = ladder
 
 
 class _Body:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Awaitable, Callable, Generator
+import re
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from types import CellType
 from typing import Any, Literal, NamedTuple, Self, overload
 
 from coordgate.errors import ConfigurationError
@@ -200,6 +203,7 @@ def timed_out(seconds: float) -> Verdict:
 
 
 _ACCEPTED = Verdict(passed=True)
+_PLAIN = (str, int, float, complex, bool, bytes, re.Pattern)
 _POSITIONAL = frozenset(
     {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 )
@@ -252,10 +256,39 @@ def _takes_state(function: GateFunction) -> bool:
     )
 
 
-def _fingerprint(function: GateFunction) -> str:
-    code = getattr(function, "__code__", None)
-    body = code.co_code.hex() + repr(code.co_consts) if code is not None else ""
-    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}:{body}"
+def _fingerprint(thing: Any, depth: int = 4) -> str:
+    """Return what tells a gate from another in any process: its code, and what it closes over."""
+    if isinstance(thing, Gate):
+        return thing.fingerprint
+    if thing is None or isinstance(thing, _PLAIN):
+        return repr(thing)
+    if isinstance(thing, functools.partial):
+        return _fingerprint((thing.func, thing.args, thing.keywords), depth)
+    if isinstance(thing, Mapping):
+        return _fingerprint(sorted(thing.items(), key=repr), depth)
+    if isinstance(thing, list | tuple | set | frozenset):
+        parts = [_fingerprint(each, depth - 1) for each in thing] if depth else []
+        return f"[{','.join(sorted(parts) if isinstance(thing, set | frozenset) else parts)}]"
+    code = getattr(thing, "__code__", None)
+    name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
+    if code is None:
+        kind = type(thing)
+        held = _fingerprint(getattr(thing, "__dict__", {}), depth - 1) if depth else ""
+        return f"{name}:{kind.__module__}.{kind.__qualname__}:{held}"
+    consts = [each for each in code.co_consts if isinstance(each, _PLAIN)]
+    closed: list[Any] = [thing.__defaults__, thing.__kwdefaults__, getattr(thing, "__self__", None)]
+    closed += [cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell)]
+    return (
+        f"{name}:{code.co_code.hex()}:{consts!r}:{_fingerprint(closed, depth - 1) if depth else ''}"
+    )
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
 
 
 def _compose(how: Literal["and", "or", "not"], *parts: Gate) -> Gate:

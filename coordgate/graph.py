@@ -14,7 +14,7 @@ from langchain_core.runnables.retry import RunnableRetry
 from langgraph.graph import END
 
 from coordgate import _langgraph as lg
-from coordgate.contract import Contract, HandoverCheck, InputCheck, StateKey, nearest
+from coordgate.contract import Contract, HandoverCheck, InputCheck, nearest
 from coordgate.engine import GuardedSeq, GuardedWrite, merged_retries
 from coordgate.errors import ConfigurationError
 from coordgate.guarded import GraphGuard, GuardedGraph
@@ -24,6 +24,7 @@ from coordgate.policy import Degrade, Retry
 from coordgate.record import Mode
 from coordgate.schema import bare, has_fields
 from coordgate.settings import load
+from coordgate.statekey import StateKey
 from coordgate.tracer import Sink, Tracer
 
 Graph = TypeVar("Graph")
@@ -169,18 +170,24 @@ def _guarded_node(
         retries_on=lg.retries_on,
     )
     write = GuardedWrite(node.flat_writers[0], plan)
-    seq = GuardedSeq(node.node, plan, write, node)
-    subgraph = lg.subgraph_of(node)
-    if subgraph is not None:
-        seq.steps[0] = _guarded_graph(subgraph, part)
-    elif part.nodes:
-        raise ConfigurationError(
-            f"guard(nodes=...): {where} is no compiled graph, so it has no node "
-            f"{next(iter(part.nodes))!r} inside; guard the graph that it calls"
-        )
+    seq = GuardedSeq(node.node, plan, write, node, _guarded_subgraph(where, node, part))
     retry = merged_retries(plan) or None if part.mode == "enforce" else None
     prefix = _fingerprint(contract, spec, keys) if part.mode == "enforce" else None
     return lg.guarded_node(node, seq, write, retry, prefix)
+
+
+def _guarded_subgraph(where: str, node: Any, part: GraphGuard) -> Any:
+    """Return the guarded copy of the graph that a node is; one guarded before keeps its mode."""
+    subgraph = lg.subgraph_of(node)
+    if subgraph is None:
+        if part.nodes:
+            raise ConfigurationError(
+                f"guard(nodes=...): {where} is no compiled graph, so it has no node "
+                f"{next(iter(part.nodes))!r} inside; guard the graph that it calls"
+            )
+        return None
+    mode = subgraph.coordgate.mode if isinstance(subgraph, GuardedGraph) else part.mode
+    return _guarded_graph(subgraph, GraphGuard(part.nodes, mode=mode, tracer=part.tracer))
 
 
 def _known(app: Any) -> frozenset[str] | None:

@@ -40,7 +40,7 @@ class GuardedGraph:
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Invoke the graph, as LangGraph does, within a recorded run."""
-        if RUN.get() is not None:
+        if self._joins():
             return super().invoke(input, config, **kwargs)  # type: ignore[misc]
         run = self._run(config, kwargs)
         token = RUN.set(run)
@@ -58,7 +58,7 @@ class GuardedGraph:
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Invoke the graph, as LangGraph does, within a recorded run."""
-        if RUN.get() is not None:
+        if self._joins():
             return await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
         run = self._run(config, kwargs)
         token = RUN.set(run)
@@ -79,14 +79,14 @@ class GuardedGraph:
     ) -> Iterator[Any]:
         """Stream the graph, as LangGraph does, within a recorded run."""
         flow = super().stream(input, config, **kwargs)  # type: ignore[misc]
-        return flow if RUN.get() is not None else self._streamed(flow, config, kwargs)
+        return flow if self._joins() else self._streamed(flow, config, kwargs)
 
     def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
         """Stream the graph, as LangGraph does, within a recorded run."""
         flow = super().astream(input, config, **kwargs)  # type: ignore[misc]
-        return flow if RUN.get() is not None else self._astreamed(flow, config, kwargs)
+        return flow if self._joins() else self._astreamed(flow, config, kwargs)
 
     def _streamed(
         self, flow: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
@@ -138,6 +138,11 @@ class GuardedGraph:
         if self._pauses(kwargs):
             run.interrupted |= bool(await self._anext(config))
         run.finish(None)
+
+    def _joins(self) -> bool:
+        """Whether this graph is part of a run that is already being recorded, as a subgraph is."""
+        run = RUN.get()
+        return run is not None and (run.tracer is not None or self.coordgate.tracer is None)
 
     def _run(self, config: RunnableConfig | None, kwargs: dict[str, Any]) -> RunContext:
         modes = kwargs.get("stream_mode") or ()

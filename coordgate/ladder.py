@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from langgraph.errors import NodeTimeoutError
 
+from coordgate.capture import RawAttempt
 from coordgate.errors import HandoffError
 from coordgate.gate import Judgement, RungName
 from coordgate.plan import NodePlan
@@ -24,6 +26,7 @@ TRANSPORT = "transport"
 NOW = "now"
 """The tag of an attempt that is made at once."""
 
+_FAILED: ContextVar[Ladder | None] = ContextVar("coordgate_failed", default=None)
 _SPENT = "__coordgate_spent__"
 _LADDER = "__coordgate_ladder__"
 
@@ -34,6 +37,7 @@ class Ladder:
     __slots__ = (
         "__weakref__",
         "began",
+        "failed",
         "history",
         "next",
         "node",
@@ -41,13 +45,14 @@ class Ladder:
         "raw",
         "rejected",
         "run",
+        "slot",
         "tag",
         "transports",
         "turn",
     )
 
     def __init__(self, turn: Turn) -> None:
-        """Begin with a first attempt that has failed."""
+        """Begin with a first attempt: one that has failed, or one that LangGraph times."""
         self.node = turn.node
         self.run = turn.run
         self.turn = turn
@@ -56,15 +61,19 @@ class Ladder:
         self.place = Place()
         self.next: Rung | None = None
         self.tag = ""
+        self.failed = 0
+        self.slot: Any = None
         self.history: list[tuple[str, ...]] = []
         self.rejected: Any = None
         self.transports: dict[int, int] = {}
 
     def close(self, error: BaseException | None) -> None:
         """End the transition with its run, where no further attempt has been made."""
+        if not self.turn.ended:
+            self.turn.end("cancelled")
         last = self.raw.attempts[-1]
         if isinstance(error, NodeTimeoutError) and error.node == self.node.name:
-            last.outcome, last.error = "raised", f"{type(error).__name__}: {error}"
+            _say(last, error)
         match last.outcome:
             case "cancelled" | "handed_up" | "interrupted":
                 self.emit(last.outcome)
@@ -81,24 +90,22 @@ class Ladder:
 
     def timed_out(self, error: NodeTimeoutError) -> None:
         """Turn the attempt that LangGraph cancelled into a failed one, and decide what is next."""
+        if not self.turn.ended:
+            self.turn.end("cancelled")
         last = self.raw.attempts[-1]
-        last.outcome, last.error = "raised", f"{type(error).__name__}: {error}"
-        last.reasons = (last.error,)
-        self.climb(error, "error", last.reasons)
+        _say(last, error)
+        self.climb(error, "error", tuple(last.reasons))
 
     def climb(self, error: Exception, cause: Cause, reasons: tuple[str, ...]) -> None:
         """Choose the next attempt after a failure, or give up: mark the error and record."""
         node = self.node
         self.history.append(reasons)
         self.rejected = self.turn.raw.output
-        spent = bool(getattr(error, _SPENT, False)) or (
-            cause == "error" and isinstance(error, HandoffError)
-        )
+        spent = self._is_spent(error) or (cause == "error" and isinstance(error, HandoffError))
         if cause == "error" and not spent:
             position = self._transport(error)
             if position is not None:
-                self.tag = f"{TRANSPORT}:{position}"
-                _mark(error, _LADDER, self)
+                self._keep(error, f"{TRANSPORT}:{position}")
                 return
             spent = any(node.retries_on(policy, error) for policy in node.transports)
         if node.policy:
@@ -108,11 +115,31 @@ class Ladder:
                 self.place = Place(decision.position, decision.used)
                 self.next = decision.rung
                 waits = cause == "error" and isinstance(decision.rung, Retry)
-                self.tag = f"wait:{decision.position}" if waits else NOW
-                _mark(error, _LADDER, self)
+                self._keep(error, f"wait:{decision.position}" if waits else NOW)
                 return
         self.tag = ""
         self._give_up(error, cause)
+
+    def _keep(self, error: Exception, tag: str) -> None:
+        """Leave word for LangGraph's retry loop of which policy is to run the next attempt."""
+        self.tag = tag
+        self.failed = id(error)
+        _FAILED.set(self)
+        _mark(error, _LADDER, self)
+        if self.slot is not None:
+            self.slot.coordgate = self
+
+    def _is_spent(self, error: Exception) -> bool:
+        """Whether a node inside this one has already made all the repeats there are of an error.
+
+        The same object may be raised again in another run or task, where nothing is spent.
+        """
+        run, inside = getattr(error, _SPENT, ("", ""))
+        return (
+            self.run is not None
+            and run == self.run.id
+            and inside.startswith(f"{self.turn.namespace}|")
+        )
 
     def _transport(self, error: Exception) -> int | None:
         """Return which of the node's LangGraph policies repeats this error; each counts apart."""
@@ -124,8 +151,8 @@ class Ladder:
 
     def _give_up(self, error: Exception, cause: Cause) -> None:
         node, made = self.node, len(self.raw.attempts)
-        if node.policy or made > 1:
-            _mark(error, _SPENT, value=True)
+        if (node.policy or made > 1) and self.run is not None:
+            _mark(error, _SPENT, (self.run.id, self.turn.namespace))
         remedy = _remedy(node, cause)
         if isinstance(error, HandoffError) and error.node == node.name:
             error.attempts, error.remedy = made, remedy
@@ -149,8 +176,11 @@ class Ladder:
 
 def next_tag(error: BaseException, node: NodePlan) -> str:
     """Return which of a node's merged retry policies is to run the next attempt; empty for none."""
-    ladder = getattr(error, _LADDER, None)
-    return ladder.tag if isinstance(ladder, Ladder) and ladder.node is node else ""
+    # The same exception object may be raised by several tasks at once: this context's ladder first.
+    for ladder in (_FAILED.get(), getattr(error, _LADDER, None)):
+        if isinstance(ladder, Ladder) and ladder.node is node and ladder.failed == id(error):
+            return ladder.tag
+    return ""
 
 
 def _jump(judgements: Sequence[Judgement]) -> RungName | None:
@@ -172,3 +202,10 @@ def _remedy(node: NodePlan, cause: Cause) -> str:
             "mode='observe' to record failures without stopping"
         )
     return "the policy has no rung left; add one, such as Fallback(...) or Degrade({...})"
+
+
+def _say(attempt: RawAttempt, error: BaseException) -> None:
+    """Write on an attempt that it raised."""
+    attempt.outcome = "raised"
+    attempt.error = f"{type(error).__name__}: {error}"
+    attempt.reasons = (attempt.error,)

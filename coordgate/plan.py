@@ -62,15 +62,15 @@ class NodePlan:
 
     def misroutes(self, output: Any) -> list[Violation]:
         """Return what is wrong with where an output's Commands go."""
-        gone = targets(output)
-        found = self._unknown(gone)
-        if gone and self.edges:
-            others = " and ".join(repr(edge) for edge in self.edges)
+        named, sent = targets(output)
+        found = self._unknown([*named, *sent])
+        others = [edge for edge in self.edges if edge not in named]
+        if named and others:
             rule = (
-                f"the node also has a static edge to {others}, and LangGraph would run both; "
-                "remove the edge, or return the update without goto"
+                f"the node also has a static edge to {' and '.join(map(repr, others))}, and "
+                "LangGraph would run both; remove the edge, or return the update without goto"
             )
-            found.append(Violation("goto", rule, shorten(gone)))
+            found.append(Violation("goto", rule, " and ".join(map(repr, named))))
         return found
 
     def misled(self, goto: Sequence[str]) -> list[Violation]:
@@ -94,8 +94,8 @@ def check(node: NodePlan, output: Any) -> Checked:
         pairs = read(output, node.keys)
     except NotAnUpdate as error:
         return Checked(
-            {"(update)": output},
-            {"(update)": output},
+            output,
+            output,
             {},
             [Violation("(update)", str(error), shorten(output))],
         )

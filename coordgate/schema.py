@@ -125,8 +125,7 @@ def violations_of(error: Exception, *, prefix: str = "", expected: str = "") -> 
 
 def type_name(annotation: Any) -> str:
     """Return how a type is written, without module names."""
-    if get_origin(annotation) is Annotated:
-        return type_name(get_args(annotation)[0])
+    annotation = bare(annotation)
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     return str(annotation).replace("typing.", "").replace("typing_extensions.", "")

@@ -26,8 +26,9 @@ from coordgate.ladder import Ladder
 from coordgate.node import RUNNING, NodeGuard
 from coordgate.plan import NodePlan, check
 from coordgate.policy import Cause, Degrade, Feedback, Rung
-from coordgate.record import TransitionStatus
+from coordgate.record import Outcome, TransitionStatus
 from coordgate.run import RUN
+from coordgate.statekey import ROOT
 from coordgate.update import ship
 
 Handover: TypeAlias = Generator[Question, Sequence[Judgement], Any]
@@ -41,6 +42,7 @@ class Turn:
     rung: Rung | None = None
     update: Any = None
     quietly = False
+    ended = False
     plain = False
     asked: Sequence[Judgement] = ()
     tap: Any = None
@@ -148,7 +150,9 @@ class Turn:
                     raise GateRejected(node.name, failed[0].gate, raw.reasons)
         if not node.enforces or not checked.values:
             return output
-        self.update = {**self.update, **checked.values}
+        values = checked.values
+        rooted = ROOT in values
+        self.update = values[ROOT] if rooted else {**self.update, **values}
         return ship(output, checked.values, node.keys)
 
     def hand_over_now(self, output: dict[str, Any]) -> Any:
@@ -257,13 +261,25 @@ class Turn:
         self._climb(error).emit("interrupted")
         return None
 
-    def _climb(self, error: BaseException) -> Ladder:
+    def on_ladder(self) -> Ladder:
+        """Return the ladder of this attempt's task, made now if this is the first on it."""
         ladder = self.ladder
         if ladder is None:
             ladder = self.ladder = Ladder(self)
             if self.run is not None:
                 self.run.open[id(ladder)] = ladder
-        ladder.raw.attempts.append(self._timed())
+        return ladder
+
+    def end(self, outcome: Outcome | None = None) -> None:
+        """Put this attempt among those made."""
+        self.ended = True
+        if outcome is not None:
+            self.raw.outcome = outcome
+        self.on_ladder().raw.attempts.append(self._timed())
+
+    def _climb(self, error: BaseException) -> Ladder:
+        ladder = self.on_ladder()
+        self.end()
         if self.tap is not None:
             if isinstance(error, GraphBubbleUp):
                 self.tap.accept()
@@ -293,6 +309,7 @@ class Turn:
         )
 
     def _add_attempt(self) -> RawTransition:
+        self.ended = True
         raw = self.ladder.raw if self.ladder is not None else self.transition()
         attempt = self._timed()
         raw.attempts.append(attempt)

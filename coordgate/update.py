@@ -10,7 +10,7 @@ from langgraph.func import entrypoint
 from langgraph.types import Command, Overwrite
 from pydantic import BaseModel
 
-from coordgate.contract import ROOT
+from coordgate.statekey import ROOT
 
 Pair: TypeAlias = tuple[str, Any]
 
@@ -30,10 +30,10 @@ def read(output: Any, keys: frozenset[str]) -> list[Pair]:
     Raises:
         NotAnUpdate: the output is none of these.
     """
-    if type(output) is dict:
-        return [(key, opened(value)) for key, value in output.items()]
     if keys == {ROOT}:
         return _read_root(output)
+    if type(output) is dict:
+        return [(key, opened(value)) for key, value in output.items()]
     if output is None:
         return []
     if isinstance(output, dict):
@@ -78,15 +78,19 @@ def opened(value: Any) -> Any:
     return value
 
 
-def targets(output: Any) -> list[str]:
-    """Return the nodes that the Commands in an output go to by name or by Send."""
-    found: list[str] = []
+def targets(output: Any) -> tuple[list[str], list[str]]:
+    """Return the nodes that the Commands in an output go to: by name, and by Send."""
+    named: list[str] = []
+    sent: list[str] = []
     for part in output if _has_commands(output) else [output]:
         if isinstance(part, Command) and part.graph is None:
             goto: Any = part.goto
             for go in goto if isinstance(goto, list | tuple) else [goto]:
-                found.append(go if isinstance(go, str) else go.node)
-    return found
+                if isinstance(go, str):
+                    named.append(go)
+                else:
+                    sent.append(go.node)
+    return named, sent
 
 
 def _rewrapped(old: Any, new: Any) -> Any:

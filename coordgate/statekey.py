@@ -1,0 +1,158 @@
+"""State keys: what a graph's state says of each key, and the check of a value against it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_type_hints
+
+from pydantic import BaseModel, ValidationError
+
+from coordgate.errors import Violation
+from coordgate.redaction import shorten
+from coordgate.schema import (
+    UNBUILDABLE,
+    adapter,
+    bare,
+    field_validator,
+    strip_required,
+    type_name,
+    violations_of,
+)
+
+ROOT = "__root__"
+"""The key under which a graph without keys holds its one value."""
+
+
+KeyKind = Literal["value", "reducer", "messages", "managed"]
+
+
+@dataclass(frozen=True, slots=True)
+class StateKey:
+    """What a graph's state says of one key."""
+
+    name: str
+    """The key."""
+    annotation: Any
+    """What may be written to it, as annotated."""
+    kind: KeyKind = "value"
+    """How a written value gets into the state: replaced, reduced, or as messages."""
+    reducer: Callable[[Any, Any], Any] | None = None
+    """The function that combines old and new."""
+    model: type[BaseModel] | None = None
+    """The pydantic state that the key belongs to: it coerces what it reads."""
+
+
+class KeyCheck:
+    """The check of a value against the annotation of its own state key; it changes nothing."""
+
+    __slots__ = ("_validate", "annotation", "expected", "key", "unchecked")
+
+    def __init__(self, key: StateKey) -> None:
+        """Build the check; `unchecked` says what it cannot see, None if nothing."""
+        self.key = key.name
+        self.expected = type_name(key.annotation)
+        self.annotation: Any = strip_required(key.annotation)
+        self.unchecked: str | None = None
+        self._validate: Callable[[Any], object] | None = None
+        try:
+            self._validate = self._build(key)
+        except UNBUILDABLE as error:
+            self.unchecked = f"pydantic cannot check {self.expected} ({type(error).__name__})"
+
+    def _build(self, key: StateKey) -> Callable[[Any], object] | None:
+        if key.kind == "managed":
+            return None
+        if key.kind == "messages":
+            return check_messages
+        annotation = key.annotation
+        if key.kind == "reducer":
+            annotation, self.unchecked = _taken_by(key.reducer, annotation)
+            self.expected = type_name(annotation)
+            self.annotation = strip_required(annotation)
+        elif key.model is not None and key.name in key.model.model_fields:
+            check, self.unchecked = field_validator(key.model, key.name)
+            return check
+        if bare(annotation) in {Any, object, inspect.Parameter.empty}:
+            return None
+        return functools.partial(_strictly, adapter(self.annotation).validator.validate_python)
+
+    @property
+    def checks(self) -> bool:
+        """Whether there is anything to check."""
+        return self._validate is not None
+
+    def __call__(self, value: Any) -> list[Violation]:
+        """Return the violations; an empty list if the value may be written."""
+        if self._validate is None:
+            return []
+        try:
+            self._validate(value)
+        except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
+            prefix = "" if _names_key(error, self.key) else self.key
+            return violations_of(error, prefix=prefix, expected=self.expected)
+        return []
+
+
+def _names_key(error: Exception, key: str) -> bool:
+    """Whether pydantic's locations start with the key already, as a model's field errors do."""
+    return isinstance(error, ValidationError) and all(
+        item["loc"][:1] == (key,) for item in error.errors(include_url=False)
+    )
+
+
+def _strictly(validate: Callable[..., object], value: Any) -> None:
+    """Check without coercion, but take a bool for an int, as Python's type checkers do."""
+    try:
+        validate(value, strict=True)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            if item["type"] not in {"int_type", "float_type"} or not isinstance(
+                item["input"], bool
+            ):
+                raise
+
+
+def _taken_by(reducer: Any, annotation: Any) -> tuple[Any, str | None]:
+    """Return the type of update that a reducer takes, and what keeps it from being known."""
+    if getattr(reducer, "__module__", None) in {"_operator", "operator"}:
+        return annotation, None
+    try:
+        parameters = list(inspect.signature(reducer).parameters.values())
+        hints = get_type_hints(reducer)
+    except (NameError, TypeError, ValueError):
+        return Any, f"the reducer {_label(reducer)} has no readable annotations"
+    taken = hints.get(parameters[1].name, inspect.Parameter.empty) if len(parameters) > 1 else None
+    if taken in {None, inspect.Parameter.empty}:
+        return Any, f"the reducer {_label(reducer)} does not annotate its second parameter"
+    return taken, None
+
+
+def _label(function: Any) -> str:
+    return repr(getattr(function, "__name__", type(function).__name__))
+
+
+_ROLES = frozenset({"human", "user", "ai", "assistant", "system", "developer", "tool", "function"})
+
+
+def check_messages(value: Any) -> None:
+    """Check what `add_messages` takes: a message, or a list of them, in any of their notations."""
+    several = isinstance(value, list) or (isinstance(value, tuple) and not _is_message(value))
+    for position, item in enumerate(value if several else [value]):
+        if not _is_message(item):
+            raise TypeError(
+                f"item {position} is not a message: {shorten(item)}; use a message object, "
+                "a (role, text) pair, a string, or a dict with role and content"
+            )
+
+
+def _is_message(item: Any) -> bool:
+    if isinstance(item, str):
+        return True
+    if isinstance(item, tuple | list):
+        return len(item) == 2 and isinstance(item[0], str)
+    if isinstance(item, Mapping):
+        return "content" in item or "role" in item or "type" in item
+    return hasattr(item, "content") and hasattr(item, "type")
