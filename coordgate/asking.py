@@ -39,7 +39,20 @@ def ask(gate: Gate, output: Any, state: Any) -> Judgement:
         )
     except Exception as error:  # noqa: BLE001 - a gate that raises has not passed
         verdict = raised(error)
+    if verdict.passed:
+        return Judgement(gate.name, verdict, time.perf_counter() - started)
     return _judgement(gate, verdict, started)
+
+
+def ask_all(gates: Sequence[Gate], output: Any, state: Any) -> tuple[Sequence[Judgement], bool]:
+    """Ask quick gates in order; return their judgements, and whether all passed."""
+    judgements: list[Judgement] = []
+    passed = True
+    for gate in gates:
+        judgement = ask(gate, output, state)
+        judgements.append(judgement)
+        passed = passed and judgement[1].passed
+    return judgements, passed
 
 
 async def ask_async(gate: Gate, output: Any, state: Any) -> Judgement:

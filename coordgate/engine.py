@@ -18,7 +18,7 @@ from langgraph.types import RetryPolicy
 
 from coordgate import _langgraph as lg
 from coordgate.asking import ask_in_threads, ask_together
-from coordgate.errors import ContractViolation
+from coordgate.errors import ContractViolation, HandoffError
 from coordgate.ladder import NOW, TRANSPORT, Ladder, next_tag
 from coordgate.node import RUNNING
 from coordgate.plan import NodePlan, check
@@ -91,24 +91,34 @@ class GuardedWrite(lg.ChannelWrite):
         """
         ladder = getattr(lg.slot(config), "coordgate", None)
         if isinstance(ladder, Ladder) and ladder.node is self.plan:
-            turn = ladder.turn
-            ladder.raw.attempts.pop()
-            turn.raw.outcome = "accepted"
-            return (yield from turn.hand_over(output))
+            return (yield from self._handed_up(ladder, output))
         checked = check(self.plan, output)
         if self.plan.enforces and checked.violations:
             raise ContractViolation(self.plan.name, checked.violations)
         return ship(output, checked.values, self.plan.keys) if self.plan.enforces else output
 
+    def _handed_up(self, ladder: Ladder, output: Any) -> Handover:
+        """Judge what a subgraph handed up to this graph; no further attempt can be made."""
+        turn = ladder.turn
+        if not isinstance(turn, Turn):
+            return output
+        ladder.raw.attempts.remove(turn.raw)
+        turn.raw.outcome, turn.ended = "accepted", False
+        try:
+            return (yield from turn.hand_over(output))
+        except HandoffError as error:
+            turn.end()
+            ladder.give_up(error, "contract")
+            raise
+
     def _close(self, config: RunnableConfig) -> None:
         """Record the transition of a node whose output came from a subgraph's Command."""
         ladder = getattr(lg.slot(config), "coordgate", None)
-        if (
-            isinstance(ladder, Ladder)
-            and ladder.node is self.plan
-            and RUNNING.get() is not ladder.turn
-        ):
-            ladder.turn.commit(config)
+        if not isinstance(ladder, Ladder) or ladder.node is not self.plan:
+            return
+        turn = ladder.turn
+        if isinstance(turn, Turn) and turn is not RUNNING.get():
+            turn.commit(config)
 
 
 def _drive(flow: Handover) -> Any:
@@ -175,7 +185,8 @@ class GuardedSeq(lg.RunnableSeq):
             return super().invoke(input, config, **kwargs)
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            turn.receive()
+            if turn.ladder is None and self.plan.intake is not None:
+                turn.receive(self.plan.intake)
             output = _invoke(body.at_once, input, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
@@ -191,7 +202,8 @@ class GuardedSeq(lg.RunnableSeq):
             return await super().ainvoke(input, config, **kwargs)
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            turn.receive()
+            if turn.ladder is None and self.plan.intake is not None:
+                turn.receive(self.plan.intake)
             output = await _ainvoke(body.at_once, input, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
@@ -211,7 +223,8 @@ class GuardedSeq(lg.RunnableSeq):
             return
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            turn.receive()
+            if turn.ladder is None and self.plan.intake is not None:
+                turn.receive(self.plan.intake)
             async for chunk in lg.RunnableSeq.astream(body.steps, input, turn.config, **kwargs):
                 yield chunk
             turn.commit(config)
@@ -230,10 +243,8 @@ class GuardedSeq(lg.RunnableSeq):
         body = self._bodies[-1]
         if ladder is not None and not isinstance(turn.rung, Retry | None):
             body = self._bodies[ladder.place.position]
-        run = turn.run
-        if run is not None and run.streams and (plan.climbs or plan.guard.stream == "hold"):
-            hold = plan.guard.stream == "hold" and plan.enforces
-            turn.tap = StreamTap(config, hold=hold)
+        if plan.holds or (plan.climbs and turn.run is not None and turn.run.streams):
+            turn.tap = StreamTap(config, hold=plan.holds)
             turn.config = turn.tap.config
         if plan.enforces and (plan.climbs or plan.transports) and lg.is_timed(config):
             # LangGraph decides on a timeout before the attempt hears of it, by the task alone.

@@ -48,7 +48,12 @@ class Verdict:
     def reject(
         cls, reason: str, score: float | None = None, otherwise: RungName | None = None
     ) -> Self:
-        """Reject the hand-over; `reason` is what a retried node is told."""
+        """Reject the hand-over; `reason` is what a retried node is told.
+
+        Raises:
+            ConfigurationError: `otherwise` is no rung.
+        """
+        _check_rung(otherwise)
         return cls(passed=False, reason=reason, score=score, otherwise=otherwise)
 
 

@@ -13,6 +13,10 @@ from coordgate.record import Mode
 from coordgate.run import RUN, RunContext
 from coordgate.tracer import Tracer
 
+_NONE: frozenset[str] = frozenset()
+_SHOWN = frozenset({"messages", "custom"})
+"""The stream modes that show an attempt before its verdict."""
+
 
 class GraphGuard:
     """What is declared for a whole graph, as given to `guard`."""
@@ -145,23 +149,27 @@ class GuardedGraph:
         return run is not None and (run.tracer is not None or self.coordgate.tracer is None)
 
     def _run(self, config: RunnableConfig | None, kwargs: dict[str, Any]) -> RunContext:
-        modes = kwargs.get("stream_mode") or ()
-        configurable = (config or {}).get("configurable") or (self.config or {}).get("configurable")  # type: ignore[attr-defined]
-        thread = (configurable or {}).get("thread_id")
-        return RunContext(
-            graph=str(self.get_name()),  # type: ignore[attr-defined]
-            thread=None if thread is None else str(thread),
-            mode=self.coordgate.mode,
-            tracer=self.coordgate.tracer,
-            streams=frozenset([modes] if isinstance(modes, str) else modes)
-            & {"messages", "custom"},
+        guard = self.coordgate
+        modes = kwargs.get("stream_mode")
+        streams = (
+            _NONE
+            if modes is None
+            else _SHOWN.intersection([modes] if isinstance(modes, str) else modes)
         )
+        thread = None
+        for each in (config, self.config):  # type: ignore[attr-defined]
+            if each and "thread_id" in each.get("configurable", ()):
+                thread = str(each["configurable"]["thread_id"])
+                break
+        return RunContext(self.name, thread, guard.mode, guard.tracer, streams)  # type: ignore[attr-defined]
 
     def _pauses(self, kwargs: dict[str, Any]) -> bool:
-        names = ("interrupt_before", "interrupt_after")
-        asked = any(kwargs.get(name) for name in names)
-        own = any(getattr(self, f"{name}_nodes", None) for name in names)
-        return (asked or own) and bool(getattr(self, "checkpointer", None))
+        """Whether the run may have paused before or after a node, which no node can tell."""
+        asked = kwargs.get("interrupt_before") or kwargs.get("interrupt_after")
+        return bool(
+            (asked or self.interrupt_before_nodes or self.interrupt_after_nodes)  # type: ignore[attr-defined]
+            and self.checkpointer  # type: ignore[attr-defined]
+        )
 
     def _next(self, config: RunnableConfig | None) -> Sequence[str]:
         return self.get_state(config).next  # type: ignore[attr-defined,no-any-return]

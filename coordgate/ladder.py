@@ -6,19 +6,17 @@ import contextlib
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from langgraph.errors import NodeTimeoutError
 
-from coordgate.capture import RawAttempt
+from coordgate.capture import RawAttempt, RawTransition
 from coordgate.errors import HandoffError
 from coordgate.gate import Judgement, RungName
 from coordgate.plan import NodePlan
 from coordgate.policy import Cause, Failure, Fallback, Place, Retry, Rung, decide, rung_name
-from coordgate.record import TransitionStatus
-
-if TYPE_CHECKING:
-    from coordgate.turn import Turn
+from coordgate.record import Outcome, TransitionStatus
+from coordgate.run import RunContext
 
 TRANSPORT = "transport"
 """The tag, and the name in the record, of a repeat by one of LangGraph's own retry policies."""
@@ -29,6 +27,25 @@ NOW = "now"
 _FAILED: ContextVar[Ladder | None] = ContextVar("coordgate_failed", default=None)
 _SPENT = "__coordgate_spent__"
 _LADDER = "__coordgate_ladder__"
+
+
+class Attempting(Protocol):
+    """What a ladder asks of the attempt that is being made on it."""
+
+    node: NodePlan
+    run: RunContext | None
+    raw: RawAttempt
+    namespace: str
+    began: float
+    ended: bool
+
+    def transition(self) -> RawTransition:
+        """Return the record of the task, without attempts."""
+        ...
+
+    def end(self, outcome: Outcome | None = None) -> None:
+        """Put the attempt among those made."""
+        ...
 
 
 class Ladder:
@@ -51,7 +68,7 @@ class Ladder:
         "turn",
     )
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Attempting) -> None:
         """Begin with a first attempt: one that has failed, or one that LangGraph times."""
         self.node = turn.node
         self.run = turn.run
@@ -118,7 +135,7 @@ class Ladder:
                 self._keep(error, f"wait:{decision.position}" if waits else NOW)
                 return
         self.tag = ""
-        self._give_up(error, cause)
+        self.give_up(error, cause)
 
     def _keep(self, error: Exception, tag: str) -> None:
         """Leave word for LangGraph's retry loop of which policy is to run the next attempt."""
@@ -149,7 +166,8 @@ class Ladder:
                 return position if made < policy.max_attempts else None
         return None
 
-    def _give_up(self, error: Exception, cause: Cause) -> None:
+    def give_up(self, error: Exception, cause: Cause) -> None:
+        """End the transition: say on the error what was tried and what would help."""
         node, made = self.node, len(self.raw.attempts)
         if (node.policy or made > 1) and self.run is not None:
             _mark(error, _SPENT, (self.run.id, self.turn.namespace))

@@ -178,8 +178,13 @@ def feedback() -> Feedback | None:
 
 def declared_on(function: Any) -> NodeGuard | None:
     """Return the NodeGuard that `@gated` put on a function."""
-    found = getattr(function, ATTRIBUTE, None)
-    return found if isinstance(found, NodeGuard) else None
+    while isinstance(function, functools.partial):
+        function = function.func
+    for each in (function, getattr(type(function), "__call__", None)):  # noqa: B004 - the method
+        found = getattr(each, ATTRIBUTE, None)
+        if isinstance(found, NodeGuard):
+            return found
+    return None
 
 
 def _wrapped(function: Callable[..., Any], declared: NodeGuard) -> Callable[..., Any]:

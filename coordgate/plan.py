@@ -58,24 +58,19 @@ class NodePlan:
         self.transports = tuple(transports)
         self.retries_on = retries_on
         self.climbs = self.enforces and bool(self.policy)
+        self.holds = self.enforces and guard.stream == "hold"
         self.ladders: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
     def misroutes(self, output: Any) -> list[Violation]:
         """Return what is wrong with where an output's Commands go."""
         named, sent = targets(output)
-        found = self._unknown([*named, *sent])
-        others = [edge for edge in self.edges if edge not in named]
-        if named and others:
-            rule = (
-                f"the node also has a static edge to {' and '.join(map(repr, others))}, and "
-                "LangGraph would run both; remove the edge, or return the update without goto"
-            )
-            found.append(Violation("goto", rule, " and ".join(map(repr, named))))
-        return found
+        return self._unknown([*named, *sent]) + _beside(named, self.edges, "a static edge")
 
-    def misled(self, goto: Sequence[str]) -> list[Violation]:
+    def misled(self, goto: Sequence[str], output: Any) -> list[Violation]:
         """Return what is wrong with where the node's conditional edges went."""
-        return self._unknown(goto)
+        named, sent = targets(output)
+        routed = [target for target in goto if target not in sent]
+        return self._unknown(goto) + _beside(named, routed, "a conditional edge")
 
     def _unknown(self, goto: Sequence[str]) -> list[Violation]:
         known = self.known
@@ -86,6 +81,18 @@ class NodePlan:
             for target in goto
             if target not in known
         ]
+
+
+def _beside(named: Sequence[str], edges: Sequence[str], kind: str) -> list[Violation]:
+    """Return the violation of a goto by name beside edges that go elsewhere."""
+    others = [edge for edge in edges if edge not in named]
+    if not named or not others:
+        return []
+    rule = (
+        f"the node also has {kind} to {' and '.join(map(repr, others))}, and LangGraph would run "
+        "both; remove the edge, or return the update without goto"
+    )
+    return [Violation("goto", rule, " and ".join(map(repr, named)))]
 
 
 def check(node: NodePlan, output: Any) -> Checked:

@@ -64,7 +64,6 @@ class RunContext:
 
     def __init__(
         self,
-        *,
         graph: str,
         thread: str | None,
         mode: Mode,

@@ -15,11 +15,12 @@ from typing import Any, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+from langgraph.types import Command
 
 from coordgate._langgraph import writes
-from coordgate.asking import Question, ask, judge
+from coordgate.asking import Question, ask_all, judge
 from coordgate.capture import RawAttempt, RawTransition, snapshot
-from coordgate.contract import Checked
+from coordgate.contract import Checked, InputCheck
 from coordgate.errors import ContractViolation, Direction, GateRejected, HandoffError
 from coordgate.gate import Judgement
 from coordgate.ladder import Ladder
@@ -44,6 +45,7 @@ class Turn:
     quietly = False
     ended = False
     plain = False
+    shipped: Any = None
     asked: Sequence[Judgement] = ()
     tap: Any = None
     namespace = ""
@@ -102,16 +104,14 @@ class Turn:
 
     # The hand-over
 
-    def receive(self) -> None:
+    def receive(self, intake: InputCheck) -> None:
         """Check what the node is handed.
 
         Raises:
             ContractViolation: it is not what the node accepts.
         """
         node = self.node
-        if node.intake is None or self.ladder is not None:
-            return
-        violations = node.intake(self.state)
+        violations = intake(self.state)
         if violations:
             self.raw.outcome = "violated"
             self.raw.reasons = tuple(map(str, violations))
@@ -129,6 +129,7 @@ class Turn:
             GateRejected: a gate has not passed.
         """
         node, raw = self.node, self.raw
+        self.shipped = output
         checked = check(node, output)
         raw.output = self.update = checked.update
         if checked.violations:
@@ -164,11 +165,10 @@ class Turn:
         judged, values = found
         if node.quick and (self.rung is None or not isinstance(self.rung, Degrade)):
             state = self.state
-            self.asked = judgements = [ask(gate, judged, state) for gate in node.quick]
-            for judgement in judgements:
-                if not judgement.verdict.passed:
-                    return None
-            raw.judgements = judgements
+            self.asked, passed = ask_all(node.quick, judged, state)
+            if not passed:
+                return None
+            raw.judgements = self.asked
         self.plain = True
         if not values or not node.enforces:
             raw.output = self.update = output
@@ -220,7 +220,7 @@ class Turn:
 
     def _check_route(self, goto: Sequence[str]) -> None:
         node = self.node
-        violations = node.misled(goto)
+        violations = node.misled(goto, self.shipped)
         if violations:
             self._fail("violated", [str(v) for v in violations])
             if node.enforces:
@@ -254,7 +254,11 @@ class Turn:
         raw = self.raw
         if isinstance(error, ParentCommand):
             raw.outcome = "handed_up"
-            return self._climb(error)  # LangGraph may still give the Command to this task's writers
+            ladder = self._climb(error)
+            if error.args[0].graph != Command.PARENT:
+                return ladder  # LangGraph may give the Command to this task's writers
+            ladder.emit("handed_up")
+            return None
         raw.outcome = "interrupted"
         if self.run is not None:
             self.run.interrupted |= isinstance(error, GraphInterrupt) and "|" not in self.namespace
