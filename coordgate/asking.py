@@ -8,10 +8,9 @@ import inspect
 import threading
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
-from coordgate.gate import Gate, Judgement, Verdict, as_verdict, raised, timed_out
+from coordgate.gate import Gate, Judgement, Verdict, as_verdict, jumping, raised, timed_out
 
 Question: TypeAlias = tuple[Sequence[Gate], Any, Any]
 """Slow gates, the output and the state to ask them about."""
@@ -78,9 +77,7 @@ def _called(gate: Gate, output: Any, state: Any) -> object:
 
 
 def _judgement(gate: Gate, verdict: Verdict, started: float) -> Judgement:
-    if gate.otherwise is not None and not verdict.passed and verdict.otherwise is None:
-        verdict = replace(verdict, otherwise=gate.otherwise)
-    return Judgement(gate.name, verdict, time.perf_counter() - started)
+    return Judgement(gate.name, jumping(gate, verdict), time.perf_counter() - started)
 
 
 async def ask_together(question: Question) -> Sequence[Judgement]:

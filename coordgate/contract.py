@@ -232,7 +232,7 @@ class HandoverCheck:
 class InputCheck:
     """The check of what a node is handed against what it accepts."""
 
-    __slots__ = ("_schema",)
+    __slots__ = ("_schema", "quick")
 
     def __init__(self, accepts: Any, keys: Iterable[str], *, where: str) -> None:
         """Build the check.
@@ -241,6 +241,7 @@ class InputCheck:
             ConfigurationError: a declared key is not among those the node is handed.
         """
         self._schema = Schema(accepts, where=f"{where}, accepts")
+        self.quick = self._schema.parse if self._schema.takes_more else None
         names = set(keys)
         if names and names != {ROOT} and self._schema.fields is not None:
             for name in sorted(self._schema.fields - names):

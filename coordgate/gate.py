@@ -118,6 +118,12 @@ class Gate:
         """Pass if this gate rejects. One that raises or returns nonsense does not pass inverted."""
         return _compose("not", self)
 
+    @property
+    def jumps(self) -> frozenset[str]:
+        """The rungs that the gate, or a part of it, jumps to."""
+        own = frozenset[str]() if self.otherwise is None else frozenset[str]({self.otherwise})
+        return own.union(*(part.jumps for part in self.parts))
+
     def named(self, name: str) -> Gate:
         """Return the same gate under another name."""
         return replace(self, name=name)
@@ -200,6 +206,13 @@ def as_verdict(result: object) -> Verdict:
 def raised(error: BaseException) -> Verdict:
     """Return the verdict of a gate that raised: it has not passed."""
     return _broken(f"the gate raised {type(error).__name__}: {error}")
+
+
+def jumping(gate: Gate, verdict: Verdict) -> Verdict:
+    """Return a gate's verdict with the rung that the gate itself jumps to, if it names none."""
+    if verdict.passed or gate.otherwise is None or verdict.otherwise is not None:
+        return verdict
+    return replace(verdict, otherwise=gate.otherwise)
 
 
 def timed_out(seconds: float) -> Verdict:
@@ -307,7 +320,6 @@ def _compose(how: Literal["and", "or", "not"], *parts: Gate) -> Gate:
         name=f"({joined})" if how != "not" else joined,
         function=ask(how, parts),
         slow=slow,
-        otherwise=next((part.otherwise for part in parts if part.otherwise), None),
         timeout=sum(p.timeout for p in parts if p.timeout) if _all_timed(parts) else None,
         parts=parts,
         fingerprint=f"{how}({'|'.join(part.fingerprint for part in parts)})",
@@ -357,14 +369,16 @@ def _composed(how: str, parts: tuple[Gate, ...]) -> Generator[Gate, Verdict, Ver
         return Verdict.reject(f"{parts[0].name} passed") if verdict else Verdict.accept()
     verdicts: list[Verdict] = []
     for part in parts:
-        verdict = yield part
+        verdict = jumping(part, (yield part))
         verdicts.append(verdict)
         if verdict.passed is (how == "or"):
             return verdict
     if how == "and":
         return verdicts[-1]
     reasons = " and ".join(v.reason for v in verdicts if v.reason)
-    return Verdict.reject(
-        reasons or "neither passed",
+    return Verdict(
+        passed=False,
+        reason=reasons or "neither passed",
         otherwise=next((v.otherwise for v in verdicts if v.otherwise), None),
+        broken=any(v.broken for v in verdicts),
     )

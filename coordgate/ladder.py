@@ -36,6 +36,7 @@ class Attempting(Protocol):
     run: RunContext | None
     raw: RawAttempt
     namespace: str
+    around: str
     began: float
     ended: bool
 

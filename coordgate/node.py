@@ -96,9 +96,9 @@ class NodeGuard:
     def _check_jumps(self, gates: Sequence[Gate]) -> None:
         known = self.policy.names() | {"fail"} if self.policy is not None else {"fail"}
         for each in gates:
-            if each.otherwise is not None and each.otherwise not in known:
+            for jump in sorted(each.jumps - known):
                 raise ConfigurationError(
-                    f"gate {each.name!r} jumps to {each.otherwise!r}, which is not on the node's "
+                    f"gate {each.name!r} jumps to {jump!r}, which is not on the node's "
                     f"policy; add that rung, or use one of {sorted(known)}"
                 )
 

@@ -37,6 +37,7 @@ class NodePlan:
     ) -> None:
         """Take what `graph` has built; `known` are the nodes to go to, None for any."""
         self.name = name
+        self.me = (name,)
         self.guard = guard
         self.declared = declared
         self.mode: Mode = mode

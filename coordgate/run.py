@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import threading
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,10 @@ JOIN = "join:"
 _SENDS = "__pregel_tasks"
 
 
+_PUSHED = ("__pregel_push",)
+"""What LangGraph says triggered a task that was sent."""
+
+_handing = threading.Lock()
 _random = random.SystemRandom()
 _seeded = random.Random(_random.getrandbits(128))  # noqa: S311 - an id, not a secret
 
@@ -50,6 +55,7 @@ class RunContext:
     __slots__ = (
         "_count",
         "_handed",
+        "_lock",
         "error",
         "graph",
         "id",
@@ -82,7 +88,8 @@ class RunContext:
         self.error: BaseException | None = None
         self.open: dict[int, Any] = {}
         self._count = itertools.count(1)
-        self._handed: dict[str | tuple[str, str], list[str]] = {}
+        self._handed: dict[str | tuple[str, str], tuple[str, ...]] = {}
+        self._lock = _handing
         if tracer is not None:
             tracer.record(self._record("running"))
 
@@ -108,14 +115,17 @@ class RunContext:
             transition.number = next(self._count)
             self.tracer.record(transition)
 
-    def hand_over_along(self, namespace: str, node: str, channels: Sequence[str]) -> None:
-        """Note that a node sends control along its static edges."""
+    def hand_over_along(self, namespace: str, node: tuple[str], channels: Sequence[str]) -> None:
+        """Note that a node, in a tuple by itself, sends control through some channels."""
         handed = self._handed
         for channel in channels:
-            handed.setdefault((namespace, channel) if namespace else channel, []).append(node)
+            key = (namespace, channel) if namespace else channel
+            if handed.setdefault(key, node) is not node:
+                with self._lock:
+                    handed[key] += node
 
     def hand_over(
-        self, namespace: str, node: str, writes: Iterable[tuple[str, Any]]
+        self, namespace: str, node: tuple[str], writes: Iterable[tuple[str, Any]]
     ) -> tuple[str, ...]:
         """Note where a node's writes send control; return the targets, in order."""
         found: list[str] = []
@@ -136,15 +146,14 @@ class RunContext:
 
     def producers(self, namespace: str, node: str, triggers: Sequence[str]) -> tuple[str, ...]:
         """Return the nodes that handed over to a task, by what triggered it."""
-        if triggers == ("__pregel_push",):
+        if triggers == _PUSHED:
             sends = f"{_SENDS}:{node}"
-            return tuple(
-                dict.fromkeys(self._handed.get((namespace, sends) if namespace else sends, ()))
-            )
-        found: list[str] = []
+            handed = self._handed.get((namespace, sends) if namespace else sends, ())
+            return tuple(dict.fromkeys(handed))
+        found: tuple[str, ...] = ()
         for trigger in triggers:
             found += self._handed.pop((namespace, trigger) if namespace else trigger, ())
-        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
+        return found if len(found) < 2 else tuple(dict.fromkeys(found))
 
     def _record(
         self, status: RunStatus, ended: float | None = None, error: BaseException | None = None

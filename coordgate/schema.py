@@ -49,7 +49,7 @@ class Schema:
     value (`int`, `list[str]`), as in graphs without keys.
     """
 
-    __slots__ = ("_optional", "_parse", "_takes_more", "declared", "fields", "name", "types")
+    __slots__ = ("_optional", "declared", "fields", "name", "parse", "takes_more", "types")
 
     def __init__(self, declared: Any, *, where: str) -> None:
         """Build the validator of `declared`: a model, TypedDict, dataclass, Annotated or key map.
@@ -75,25 +75,21 @@ class Schema:
                 "declare a pydantic model, a TypedDict, a dataclass, an Annotated type, "
                 "or a dict of state keys to such types"
             ) from error
-        self._parse = validator.validate_python
+        self.parse: Callable[[Any], Any] = validator.validate_python
         kind = bare(declared)
-        self._takes_more = (
+        self.takes_more = (
             isinstance(kind, type)
             and issubclass(kind, BaseModel)
             and kind.model_config.get("extra", "ignore") == "ignore"
         )
 
-    def parse(self, value: Any) -> Any:
-        """Return `value` parsed; raise what pydantic or the type's own validators raise."""
-        return self._parse(value)
-
     def parse_attributes(self, value: Any) -> Any:
         """Parse the fields of a mapping or of any object that has them; ignore the others."""
-        if self.fields is None or (self._takes_more and type(value) is dict):
-            return self._parse(value)
+        if self.fields is None or (self.takes_more and type(value) is dict):
+            return self.parse(value)
         if isinstance(value, Mapping):
-            return self._parse({k: value[k] for k in self.fields if k in value})
-        return self._parse({k: getattr(value, k) for k in self.fields if hasattr(value, k)})
+            return self.parse({k: value[k] for k in self.fields if k in value})
+        return self.parse({k: getattr(value, k) for k in self.fields if hasattr(value, k)})
 
 
 def adapter(annotation: Any) -> TypeAdapter[Any]:

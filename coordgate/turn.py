@@ -111,6 +111,13 @@ class Turn:
             ContractViolation: it is not what the node accepts.
         """
         node = self.node
+        if intake.quick is not None and type(self.state) is dict:
+            try:
+                intake.quick(self.state)
+            except Exception:  # noqa: BLE001, S110 - the thorough check says what is wrong
+                pass
+            else:
+                return
         violations = intake(self.state)
         if violations:
             self.raw.outcome = "violated"
@@ -196,27 +203,31 @@ class Turn:
             return
         if self.plain and node.routes is not None:
             goto = node.goto
-            run.hand_over_along(self.around, node.name, node.routes)
+            run.hand_over_along(self.around, node.me, node.routes)
         else:
-            goto = run.hand_over(self.around, node.name, writes(config))
+            goto = run.hand_over(self.around, node.me, writes(config))
             self._check_route(goto)
         if self.tap is not None:
             self.tap.accept()
+        self.ended = True
+        ladder = self.ladder
         if run.tracer is None:
-            if self.ladder is not None:
-                run.open.pop(id(self.ladder), None)
+            if ladder is not None:
+                run.open.pop(id(ladder), None)
             return
-        raw = self._add_attempt()
+        raw = self.transition() if ladder is None else ladder.raw
+        self.raw.seconds = raw.seconds = time.perf_counter() - self.began
+        raw.attempts.append(self.raw)
         raw.goto = goto
         raw.writes = self.update
         status: TransitionStatus = "accepted"
         if self.quietly and not node.enforces:
             status = "observed"
-        if self.ladder is None:
+        if ladder is None:
             raw.status = status
             run.emit(raw)
         else:
-            self.ladder.emit("degraded" if isinstance(self.rung, Degrade) else status)
+            ladder.emit("degraded" if isinstance(self.rung, Degrade) else status)
 
     def _check_route(self, goto: Sequence[str]) -> None:
         node = self.node
@@ -311,14 +322,6 @@ class Turn:
             self.producers,
             self.reads,
         )
-
-    def _add_attempt(self) -> RawTransition:
-        self.ended = True
-        raw = self.ladder.raw if self.ladder is not None else self.transition()
-        attempt = self._timed()
-        raw.attempts.append(attempt)
-        raw.seconds = attempt.seconds
-        return raw
 
     def _timed(self) -> RawAttempt:
         self.raw.seconds = time.perf_counter() - self.began

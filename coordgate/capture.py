@@ -1,0 +1,221 @@
+"""Captures: what the engine hands to the tracer, raw and cheap, and how it becomes a record.
+
+The engine fills a `RawTransition` while a node runs and passes it to `Tracer.record`. Nothing is
+copied or formatted there. On the tracer's thread `settle` turns the raw values into redacted JSON
+text, in place, and `freeze` gives the records of `coordgate.record`.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from coordgate.gate import Judgement
+from coordgate.record import (
+    Attempt,
+    GateVerdict,
+    Outcome,
+    RunId,
+    ThreadId,
+    Transition,
+    TransitionStatus,
+)
+from coordgate.values import ValueText
+
+_WITHOUT_OUTPUT = frozenset({"raised", "interrupted", "cancelled"})
+
+
+def snapshot(value: Any) -> Any:
+    """Return `value` with its own dicts, lists and sets, one level down, safe from later mutation.
+
+    What lies deeper is shared, and so are objects inside. A pydantic model or dataclass is copied
+    with its fields' own dicts, lists and sets.
+    """
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
+    if kind is dict:
+        taken = value.copy()
+        for key, item in value.items():
+            inner = type(item)  # pyright: ignore[reportUnknownVariableType]
+            if inner is list or inner is dict or inner is set:
+                taken[key] = item.copy()
+        return taken
+    if kind is list or kind is set:
+        return value.copy()
+    if isinstance(value, BaseModel) or (
+        dataclasses.is_dataclass(value) and not isinstance(value, type)
+    ):
+        taken = copy.copy(value)
+        for key, item in getattr(value, "__dict__", {}).items():
+            if type(item) in {list, dict, set}:
+                object.__setattr__(taken, key, item.copy())
+        return taken
+    return value
+
+
+class RawAttempt:
+    """One attempt as the engine sees it: the fields of `Attempt`, with raw values.
+
+    `output` is what the attempt handed over, as it is; `judgements` what the gates said.
+    """
+
+    __slots__ = (
+        "cost",
+        "error",
+        "judgements",
+        "model",
+        "number",
+        "outcome",
+        "output",
+        "reasons",
+        "rung",
+        "seconds",
+        "tokens_in",
+        "tokens_out",
+    )
+
+    def __init__(self, number: int, rung: str) -> None:
+        """Begin an attempt; everything else is assigned as it becomes known."""
+        self.number = number
+        self.rung = rung
+        self.outcome: Outcome = "accepted"
+        self.seconds: float = 0.0
+        self.reasons: Sequence[str] = ()
+        self.error: str | None = None
+        self.output: Any = None
+        self.judgements: Sequence[Judgement] = ()
+        self.model: str | None = None
+        self.tokens_in: int | None = None
+        self.tokens_out: int | None = None
+        self.cost: float | None = None
+
+    def settle(self, text: ValueText, shipped: Any, written: str | None) -> None:
+        """Turn the raw values into text, in place; `written` is the text of `shipped`."""
+        output = self.output
+        if output is not None and output is shipped:
+            self.output = written
+        elif output is not None or self.outcome not in _WITHOUT_OUTPUT:
+            self.output = text.json(output)
+        if self.reasons:
+            self.reasons = tuple([text.words(reason) for reason in self.reasons])
+        if self.error is not None:
+            self.error = text.words(self.error)
+        for judgement in self.judgements:
+            if judgement.verdict.reason:
+                self.judgements = [_redacted(each, text) for each in self.judgements]
+                break
+
+    def freeze(self) -> Attempt:
+        """Return the record of a settled attempt."""
+        return Attempt(
+            self.number,
+            self.rung,
+            self.outcome,
+            self.seconds,
+            tuple(self.reasons),
+            self.error,
+            self.output,
+            tuple([_verdict(judgement) for judgement in self.judgements]),
+            self.model,
+            self.tokens_in,
+            self.tokens_out,
+            self.cost,
+        )
+
+
+class RawTransition:
+    """One execution of one node as the engine sees it: the fields of `Transition`, with raw values.
+
+    `reads` and `writes` are taken as they are; pass what a node may mutate through `snapshot`.
+    Where an attempt's `output` and `writes` are the same object, it is turned into text once.
+    """
+
+    __slots__ = (
+        "attempts",
+        "goto",
+        "namespace",
+        "node",
+        "number",
+        "producers",
+        "reads",
+        "run",
+        "seconds",
+        "started",
+        "status",
+        "step",
+        "thread",
+        "writes",
+    )
+
+    def __init__(
+        self,
+        run: str,
+        thread: str | None,
+        namespace: str,
+        step: int,
+        node: str,
+        started: float,
+        producers: Sequence[str] = (),
+        reads: Any = None,
+    ) -> None:
+        """Begin a transition; everything else is assigned as it becomes known."""
+        self.run = run
+        self.number = 0
+        self.thread = thread
+        self.namespace = namespace
+        self.step = step
+        self.node = node
+        self.status: TransitionStatus = "accepted"
+        self.started = started
+        self.seconds: float = 0.0
+        self.producers = producers
+        self.goto: Sequence[str] = ()
+        self.reads = reads
+        self.writes: Any = None
+        self.attempts: list[RawAttempt] = []
+
+    def settle(self, text: ValueText) -> None:
+        """Turn the raw values into text, in place. Call it once."""
+        if self.reads is not None:
+            self.reads = text.json(self.reads)
+        shipped = self.writes
+        written = self.writes = None if shipped is None else text.json(shipped)
+        for attempt in self.attempts:
+            attempt.settle(text, shipped, written)
+
+    def freeze(self) -> Transition:
+        """Return the record of a settled transition."""
+        return Transition(
+            RunId(self.run),
+            self.number,
+            None if self.thread is None else ThreadId(self.thread),
+            self.namespace,
+            self.step,
+            self.node,
+            self.status,
+            self.started,
+            self.seconds,
+            tuple(self.producers),
+            tuple(self.goto),
+            self.reads,
+            self.writes,
+            tuple([attempt.freeze() for attempt in self.attempts]),
+        )
+
+
+def _verdict(judgement: Judgement) -> GateVerdict:
+    verdict = judgement.verdict
+    return GateVerdict(
+        judgement.gate, verdict.passed, verdict.score, verdict.reason, judgement.seconds
+    )
+
+
+def _redacted(judgement: Judgement, text: ValueText) -> Judgement:
+    verdict = judgement.verdict
+    if not verdict.reason:
+        return judgement
+    clean = dataclasses.replace(verdict, reason=text.words(verdict.reason))
+    return Judgement(judgement.gate, clean, judgement.seconds)

@@ -1,0 +1,132 @@
+"""The record: what a run, a transition, an attempt and a verdict are once written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NewType, TypeAlias
+
+RunId = NewType("RunId", str)
+ThreadId = NewType("ThreadId", str)
+
+Mode = Literal["enforce", "observe"]
+
+RunStatus = Literal["running", "completed", "failed", "interrupted", "cancelled", "lost"]
+"""How a run stands. `lost`: its process died before it could say."""
+
+TransitionStatus = Literal[
+    "accepted", "observed", "degraded", "failed", "interrupted", "cancelled", "handed_up"
+]
+"""How a transition ended. `observed`: it did not pass, and shipped, since the mode is observe.
+`handed_up`: the node gave a Command to its parent graph."""
+
+Outcome = Literal[
+    "accepted", "violated", "rejected", "raised", "interrupted", "cancelled", "handed_up"
+]
+"""How one attempt ended: `violated` is the contract, `rejected` a gate, `raised` an exception."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """What one gate said of one attempt."""
+
+    gate: str
+    """The gate's name."""
+    passed: bool
+    """Whether it passed."""
+    score: float | None = None
+    """The gate's own measure."""
+    reason: str = ""
+    """Why it did not pass."""
+    seconds: float = 0.0
+    """How long it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One execution of the node's body, of a fallback, or of a stated answer."""
+
+    number: int
+    """From 1."""
+    rung: str
+    """`first`, `retry`, `fallback:NAME`, `degrade`, or `transport` for LangGraph's own retry."""
+    outcome: Outcome
+    """How it ended."""
+    seconds: float
+    """How long it took, gates included."""
+    reasons: tuple[str, ...] = ()
+    """Why it was not accepted."""
+    error: str | None = None
+    """Type and message of the exception that it raised."""
+    output: str | None = None
+    """What it handed over, as JSON text, redacted; None if it raised."""
+    verdicts: tuple[GateVerdict, ...] = ()
+    """What each gate said, in the order asked."""
+    model: str | None = None
+    """The model that it called; None if unknown."""
+    tokens_in: int | None = None
+    """Tokens sent; None if unknown."""
+    tokens_out: int | None = None
+    """Tokens received; None if unknown."""
+    cost: float | None = None
+    """In US dollars; None if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One execution of one node at one step: all its attempts, and what came of them."""
+
+    run: RunId
+    """The run that it belongs to."""
+    number: int
+    """Its place in the run, from 1, in the order of ending."""
+    thread: ThreadId | None
+    """LangGraph's thread_id; None without a checkpointer."""
+    namespace: str
+    """LangGraph's checkpoint namespace of the task: where in nested graphs it ran."""
+    step: int
+    """LangGraph's step number."""
+    node: str
+    """The node's name."""
+    status: TransitionStatus
+    """How it ended."""
+    started: float
+    """UTC, seconds since the epoch."""
+    seconds: float
+    """From the first attempt's start to the last one's end."""
+    producers: tuple[str, ...] = ()
+    """The nodes that handed over to it; empty for the graph's input."""
+    goto: tuple[str, ...] = ()
+    """Where control went next."""
+    reads: str | None = None
+    """What the node was handed, as JSON text, redacted."""
+    writes: str | None = None
+    """What shipped to the state, as JSON text, redacted."""
+    attempts: tuple[Attempt, ...] = ()
+    """The oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One invocation of a guarded graph. Written when it starts and again when it ends."""
+
+    id: RunId
+    """Unique."""
+    graph: str
+    """The graph's name."""
+    thread: ThreadId | None
+    """LangGraph's thread_id."""
+    mode: Mode
+    """Whether failed hand-overs were stopped or only recorded."""
+    status: RunStatus
+    """How it stands."""
+    started: float
+    """UTC, seconds since the epoch."""
+    ended: float | None = None
+    """UTC, seconds since the epoch; None while it runs."""
+    error: str | None = None
+    """Type and message of what ended it, if it failed."""
+    process: str = ""
+    """`host:pid:start` of the process that runs it, to tell a lost run."""
+
+
+Record: TypeAlias = Run | Transition
