@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any, get_type_hints
@@ -28,6 +29,7 @@ try:
         CONF,
         CONFIG_KEY_READ,
         CONFIG_KEY_RUNTIME,
+        CONFIG_KEY_SCRATCHPAD,
         CONFIG_KEY_SEND,
         CONFIG_KEY_STREAM,
         TASKS,
@@ -38,6 +40,8 @@ try:
         coerce_to_runnable,
         set_config_context,
     )
+    from langgraph.pregel import _retry as _retry_loop
+    from langgraph.pregel._algo import LazyAtomicCounter
     from langgraph.pregel._messages import StreamMessagesHandler
     from langgraph.pregel._read import DEFAULT_BOUND, PregelNode
     from langgraph.pregel._retry import (
@@ -93,6 +97,19 @@ def writes(config: RunnableConfig) -> Sequence[tuple[str, Any]]:
     """Return what the task has written so far: (channel, value) pairs."""
     read = config["configurable"].get(CONFIG_KEY_READ)
     return read.args[3].writes if isinstance(read, partial) else ()
+
+
+def with_answers(config: RunnableConfig) -> RunnableConfig:
+    """Return a later attempt's config, in which interrupts reuse the answers that the task has.
+
+    From 1.2.20 on LangGraph's own loop sees to it.
+    """
+    scratchpad = config["configurable"].get(CONFIG_KEY_SCRATCHPAD)
+    if scratchpad is None or hasattr(_retry_loop, "_reset_interrupt_counter"):
+        return config
+    counted = replace(scratchpad, interrupt_counter=LazyAtomicCounter())
+    configurable = {**config["configurable"], CONFIG_KEY_SCRATCHPAD: counted}
+    return {**config, "configurable": configurable}
 
 
 def task_id_in(error: BaseException) -> str | None:

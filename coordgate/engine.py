@@ -173,11 +173,11 @@ class GuardedSeq(lg.RunnableSeq):
         for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
             if isinstance(rung, Fallback):
                 first = lg.as_runnable(rung.node, plan.name)
-                steps = lg.RunnableSeq(first, *writers, trace_policy=seq.trace_policy)
+                steps = _sequence(seq, first, *writers)
                 self._bodies[position] = _Body(steps, feedback=_takes_feedback(first))
             elif isinstance(rung, Degrade):
                 stated = lg.RunnableCallable(_stating(rung), name=plan.name, trace=False)
-                self._bodies[position] = _Body(lg.RunnableSeq(stated, *writers), feedback=False)
+                self._bodies[position] = _Body(_sequence(seq, stated, *writers), feedback=False)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run one attempt of the node."""
@@ -239,6 +239,8 @@ class GuardedSeq(lg.RunnableSeq):
         ladder = getattr(lg.slot(config), "coordgate", None)
         if ladder is not None and ladder.node is not plan:
             ladder = None
+        if ladder is not None:
+            config = lg.with_answers(config)
         turn = Turn(plan, input, config, ladder)
         body = self._bodies[-1]
         if ladder is not None and not isinstance(turn.rung, Retry | None):
@@ -274,9 +276,17 @@ class _Body:
         self.at_once = steps
         *before, last, write = steps.steps
         if isinstance(write, GuardedWrite):
-            self.at_once = copy.copy(steps)
-            self.at_once.__class__ = lg.RunnableSeq
-            self.at_once.steps = [*before, _Joined(last, write)]
+            self.at_once = _sequence(steps, *before, _Joined(last, write), flat=True)
+
+
+def _sequence(
+    like: lg.RunnableSeq, *steps: Runnable[Any, Any], flat: bool = False
+) -> lg.RunnableSeq:
+    """Return a sequence that is traced like another one, of other steps."""
+    made = object.__new__(lg.RunnableSeq)
+    made.__dict__.update(like.__dict__)
+    made.steps = list(steps) if flat else lg.RunnableSeq(*steps).steps
+    return made
 
 
 class _Joined(Runnable[Any, Any]):

@@ -1,0 +1,104 @@
+"""Failures 4, 5 and 6 of `docs/why.md`: updates that are dropped, and control that goes astray."""
+
+from typing import Any
+
+import pytest
+from callers import Caller
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command
+from typing_extensions import TypedDict
+
+from coordgate import ContractViolation, guard
+
+
+class State(TypedDict, total=False):
+    """A draft, and who was there."""
+
+    draft: str
+    sources: list[str]
+    seen: list[str]
+
+
+@pytest.mark.parametrize("how", ["dict", "Command"])
+def test_4_an_undeclared_key_is_not_dropped_in_silence(caller: Caller, how: str) -> None:
+    """Bare, a misspelt key is lost and the run succeeds; guarded, it names the nearest key."""
+
+    def write(state: State) -> Any:
+        update = {"draft": "It rains.", "sorces": ["page 3"]}
+        return update if how == "dict" else Command(update=update)
+
+    def graph() -> StateGraph[Any]:
+        return StateGraph(State).add_node("write", caller.node(write)).add_edge(START, "write")
+
+    bare = graph().compile(checkpointer=caller.saver)
+    assert caller.invoke(bare, {"draft": ""}, "bare") == {"draft": "It rains."}
+
+    app = guard(graph()).compile(checkpointer=caller.saver)
+    with pytest.raises(ContractViolation, match=r"sorces: .* did you mean 'sources'\?"):
+        caller.invoke(app, {"draft": ""}, "guarded")
+    assert app.get_state(caller.thread("guarded")).values == {"draft": ""}
+
+
+def test_5_a_goto_to_no_node_is_not_a_success(caller: Caller) -> None:
+    """Bare, the run ends as if all were well; guarded, it fails and names the nearest node."""
+
+    def write(state: State) -> Command[Any]:
+        return Command(goto="reveiw", update={"draft": "It rains."})
+
+    def review(state: State) -> dict[str, Any]:
+        return {"draft": "It rains, says page 3."}
+
+    def graph() -> StateGraph[Any]:
+        builder = StateGraph(State).add_node("review", caller.node(review))
+        return builder.add_node("write", caller.node(write)).add_edge(START, "write")
+
+    bare = graph().compile(checkpointer=caller.saver)
+    assert caller.invoke(bare, {}, "bare") == {"draft": "It rains."}
+    assert bare.get_state(caller.thread("bare")).next == ()
+
+    app = guard(graph()).compile(checkpointer=caller.saver)
+    with pytest.raises(ContractViolation, match="reveiw") as failed:
+        caller.invoke(app, {}, "guarded")
+    assert failed.value.node == "write"
+    assert failed.value.direction == "route"
+    assert "did you mean 'review'?" in str(failed.value)
+    assert app.get_state(caller.thread("guarded")).next == ("write",)
+
+
+@pytest.mark.parametrize("edge", ["static", "conditional"])
+def test_6_a_goto_and_an_edge_do_not_both_run(caller: Caller, edge: str) -> None:
+    """Bare, both targets run; guarded, neither does, and the error names both and the cure."""
+    ran: list[str] = []
+
+    def triage(state: State) -> Command[Any]:
+        return Command(goto="refund")
+
+    def refund(state: State) -> None:
+        ran.append("refund")
+
+    def answer(state: State) -> None:
+        ran.append("answer")
+
+    def graph() -> StateGraph[Any]:
+        builder = StateGraph(State)
+        for node in (triage, refund, answer):
+            builder.add_node(node.__name__, caller.node(node))
+        if edge == "conditional":
+            builder.add_conditional_edges("triage", lambda state: "answer", ["answer"])
+        else:
+            builder.add_edge("triage", "answer")
+        return builder.add_edge(START, "triage")
+
+    caller.invoke(graph().compile(checkpointer=caller.saver), {"draft": ""}, "bare")
+    assert sorted(ran) == ["answer", "refund"]
+
+    ran.clear()
+    app = guard(graph()).compile(checkpointer=caller.saver)
+    with pytest.raises(ContractViolation) as failed:
+        caller.invoke(app, {"draft": ""}, "guarded")
+    assert ran == []
+    (violation,) = failed.value.violations
+    assert (failed.value.node, failed.value.direction) == ("triage", "route")
+    assert f"{edge} edge to 'answer'" in violation.rule
+    assert "refund" in violation.value
+    assert "remove the edge" in violation.rule
