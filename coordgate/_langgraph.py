@@ -4,6 +4,10 @@ It reads a compiled graph (its state keys, edges and retry policies), reads a ta
 writes, a place to keep what belongs to it), and makes guarded copies of graphs.
 """
 
+# Much of LangGraph is generic in parameters that its own signatures leave open:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import copy
@@ -82,18 +86,18 @@ _TASK_ID = re.compile(r"and id '([^']+)'$")
 # A task: what its config holds
 
 
-def slot(config: RunnableConfig) -> Any:
+def slot(config: Mapping[str, Any]) -> Any:
     """Return the one object that stays with a task over all its attempts, to keep things on."""
     return config["configurable"].get(CONFIG_KEY_READ)
 
 
-def is_timed(config: RunnableConfig) -> bool:
+def is_timed(config: Mapping[str, Any]) -> bool:
     """Return whether LangGraph times this attempt: a guard then stands before its writes."""
     send = config["configurable"].get(CONFIG_KEY_SEND)
     return getattr(send, "__self__", None) is None
 
 
-def writes(config: RunnableConfig) -> Sequence[tuple[str, Any]]:
+def writes(config: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
     """Return what the task has written so far: (channel, value) pairs."""
     read = config["configurable"].get(CONFIG_KEY_READ)
     return read.args[3].writes if isinstance(read, partial) else ()
@@ -104,12 +108,12 @@ def with_answers(config: RunnableConfig) -> RunnableConfig:
 
     From 1.2.20 on LangGraph's own loop sees to it.
     """
-    scratchpad = config["configurable"].get(CONFIG_KEY_SCRATCHPAD)
+    own: dict[str, Any] = config["configurable"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
+    scratchpad = own.get(CONFIG_KEY_SCRATCHPAD)
     if scratchpad is None or hasattr(_retry_loop, "_reset_interrupt_counter"):
         return config
     counted = replace(scratchpad, interrupt_counter=LazyAtomicCounter())
-    configurable = {**config["configurable"], CONFIG_KEY_SCRATCHPAD: counted}
-    return {**config, "configurable": configurable}
+    return {**config, "configurable": {**own, CONFIG_KEY_SCRATCHPAD: counted}}
 
 
 def task_id_in(error: BaseException) -> str | None:
@@ -165,7 +169,7 @@ def _state_key(name: str, channel: Any, hints: list[tuple[Any, dict[str, Any]]])
     return StateKey(name, annotation, model=model)
 
 
-def _unknown(old, new):  # type: ignore[no-untyped-def]
+def _unknown(old, new):  # type: ignore[no-untyped-def]  # its parameters must be unannotated
     """Stand in for a reducer over batches of updates, whose update type is not annotated."""
 
 
@@ -181,6 +185,11 @@ def _hints(schema: Any) -> dict[str, Any]:
         return get_type_hints(schema, include_extras=True)
     except (NameError, TypeError):
         return {}
+
+
+def steps_of(seq: RunnableSeq) -> list[Runnable[Any, Any]]:
+    """Return the steps of a node's executable: its own, then its writes."""
+    return seq.steps
 
 
 def input_keys(node: PregelNode) -> tuple[str, ...]:
@@ -232,7 +241,7 @@ class PlainWrite:
             and [*entries[: len(tuples)]] == tuples
         )
 
-    def __call__(self, update: dict[str, Any], config: RunnableConfig) -> None:
+    def __call__(self, update: dict[str, Any], config: Mapping[str, Any]) -> None:
         """Write an update."""
         written: list[tuple[str, Any]] = []
         for mapper in self._mappers:

@@ -199,17 +199,22 @@ class HandoverCheck:
         return Checked(returned, output, shipped, violations)
 
     def _parsed(self, schema: Schema, update: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        if schema.fields is None:
+        if self._rooted:
             parsed = schema.parse(update.get(ROOT))
             return parsed, {ROOT: parsed} if parsed is not update.get(ROOT) else _NOTHING
         parsed = schema.parse(update)
-        fields = parsed if isinstance(parsed, dict) else parsed.__dict__
+        # isinstance leaves the parameters of dict open; a TypeGuard would cost a call on every node.
+        fields: Mapping[str, Any] | None = (  # pyright: ignore[reportUnknownVariableType]
+            parsed if isinstance(parsed, dict) else getattr(parsed, "__dict__", None)
+        )
+        if fields is None:  # a dataclass with slots
+            fields = {key: getattr(parsed, key) for key in schema.fields or ()}
         shipped: dict[str, Any] = {}
         for key, old in update.items():
             new = fields.get(key, old)
             if new is not old and not (type(new) is type(old) in _SCALARS and new == old):
                 shipped[key] = new
-        return parsed, shipped
+        return parsed, shipped  # pyright: ignore[reportUnknownVariableType] - as above
 
     def _repeated(
         self, schema: Schema, pairs: Sequence[tuple[str, Any]], update: Mapping[str, Any]

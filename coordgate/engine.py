@@ -19,7 +19,7 @@ from langgraph.types import RetryPolicy
 from coordgate import _langgraph as lg
 from coordgate.asking import ask_in_threads, ask_together
 from coordgate.errors import ContractViolation, HandoffError
-from coordgate.ladder import NOW, TRANSPORT, Ladder, next_tag
+from coordgate.ladder import NOW, TRANSPORT, Ladder, next_tag, pauses, pauses_of
 from coordgate.node import RUNNING
 from coordgate.plan import NodePlan, check
 from coordgate.policy import Degrade, Fallback, Retry
@@ -159,10 +159,11 @@ class GuardedSeq(lg.RunnableSeq):
         `original` is the node as it was before it was guarded; `subgraph` the guarded graph to run
         in the place of the node's own.
         """
-        at = len(seq.steps) - len(original.flat_writers)
-        self.__dict__.update(seq.__dict__)
-        writers = [write, *seq.steps[at + 1 :]]
-        own = seq.steps[:at] if subgraph is None else [subgraph]
+        steps = lg.steps_of(seq)
+        at = len(steps) - len(original.flat_writers)
+        vars(self).update(vars(seq))
+        writers: list[Runnable[Any, Any]] = [write, *steps[at + 1 :]]
+        own = steps[:at] if subgraph is None else [subgraph]
         self.steps = [*own, *writers]
         self.plan = plan
         self.original = original
@@ -173,8 +174,8 @@ class GuardedSeq(lg.RunnableSeq):
         for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
             if isinstance(rung, Fallback):
                 first = lg.as_runnable(rung.node, plan.name)
-                steps = _sequence(seq, first, *writers)
-                self._bodies[position] = _Body(steps, feedback=_takes_feedback(first))
+                instead = _sequence(seq, first, *writers)
+                self._bodies[position] = _Body(instead, feedback=_takes_feedback(first))
             elif isinstance(rung, Degrade):
                 stated = lg.RunnableCallable(_stating(rung), name=plan.name, trace=False)
                 self._bodies[position] = _Body(_sequence(seq, stated, *writers), feedback=False)
@@ -274,7 +275,7 @@ class _Body:
         self.steps = steps
         self.feedback = feedback
         self.at_once = steps
-        *before, last, write = steps.steps
+        *before, last, write = lg.steps_of(steps)
         if isinstance(write, GuardedWrite):
             self.at_once = _sequence(steps, *before, _Joined(last, write), flat=True)
 
@@ -284,8 +285,8 @@ def _sequence(
 ) -> lg.RunnableSeq:
     """Return a sequence that is traced like another one, of other steps."""
     made = object.__new__(lg.RunnableSeq)
-    made.__dict__.update(like.__dict__)
-    made.steps = list(steps) if flat else lg.RunnableSeq(*steps).steps
+    vars(made).update(vars(like))
+    made.steps = list(steps) if flat else lg.steps_of(lg.RunnableSeq(*steps))
     return made
 
 
@@ -324,7 +325,8 @@ def _takes_feedback(step: Runnable[Any, Any]) -> bool:
 def merged_retries(plan: NodePlan) -> list[RetryPolicy]:
     """Return the retry policies that let LangGraph's loop run the turns that the ladder decides on.
 
-    Each of the node's own policies keeps its waits, but counts only the errors that it is for.
+    LangGraph lengthens a wait by all attempts of the task, whatever they failed of. So there is one
+    policy for each length, and the ladder, which counts each kind of failure apart, chooses.
     """
 
     def when(tag: str) -> Callable[[Exception], bool]:
@@ -338,21 +340,28 @@ def merged_retries(plan: NodePlan) -> list[RetryPolicy]:
         return decided
 
     merged = [
-        policy._replace(retry_on=when(f"{TRANSPORT}:{position}"), max_attempts=_WITHOUT_END)
+        policy._replace(
+            retry_on=when(f"{TRANSPORT}:{position}:{step}"),
+            max_attempts=_WITHOUT_END,
+            initial_interval=seconds,
+            backoff_factor=1.0,
+        )
         for position, policy in enumerate(plan.transports)
+        for step, seconds in enumerate(pauses_of(policy))
     ]
     for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
         if isinstance(rung, Retry):
-            merged.append(
+            merged += [
                 RetryPolicy(
-                    initial_interval=rung.wait,
-                    backoff_factor=rung.backoff,
+                    initial_interval=seconds,
+                    backoff_factor=1.0,
                     max_interval=rung.max_wait,
                     max_attempts=_WITHOUT_END,
                     jitter=rung.jitter,
-                    retry_on=when(f"wait:{position}"),
+                    retry_on=when(f"wait:{position}:{step}"),
                 )
-            )
+                for step, seconds in enumerate(pauses(rung.wait, rung.backoff, rung.max_wait))
+            ]
     if plan.policy:
         merged.append(
             RetryPolicy(

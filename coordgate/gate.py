@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import CellType
 from typing import Any, Literal, NamedTuple, Self, overload
@@ -185,7 +185,8 @@ def as_gate(thing: object, *, where: str) -> Gate:
     if isinstance(thing, Gate):
         return thing
     if callable(thing) and not isinstance(thing, type):
-        return gate(thing)
+        function: Any = thing
+        return gate(function)
     raise ConfigurationError(
         f"{where}: {thing!r} is not a gate; use @gate on a function of (output, state), "
         "or one of coordgate.gates"
@@ -221,7 +222,7 @@ def timed_out(seconds: float) -> Verdict:
 
 
 _ACCEPTED = Verdict(passed=True)
-_PLAIN = (str, int, float, complex, bool, bytes, re.Pattern)
+_PLAIN: tuple[type[Any], ...] = (str, int, float, complex, bool, bytes, re.Pattern)
 _POSITIONAL = frozenset(
     {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 )
@@ -283,14 +284,16 @@ def _fingerprint(thing: Any, depth: int = 4) -> str:
     if isinstance(thing, functools.partial):
         return _fingerprint((thing.func, thing.args, thing.keywords), depth)
     if isinstance(thing, Mapping):
-        return _fingerprint(sorted(thing.items(), key=repr), depth)
+        items = sorted(thing.items(), key=repr)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return _fingerprint(items, depth)
     if isinstance(thing, list | tuple | set | frozenset):
-        parts = [_fingerprint(each, depth - 1) for each in thing] if depth else []
+        items: Iterable[Any] = thing if depth else ()  # pyright: ignore[reportUnknownVariableType]
+        parts = [_fingerprint(each, depth - 1) for each in items]
         return f"[{','.join(sorted(parts) if isinstance(thing, set | frozenset) else parts)}]"
     code = getattr(thing, "__code__", None)
     name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
     if code is None:
-        kind = type(thing)
+        kind: type[Any] = type(thing)  # pyright: ignore[reportUnknownVariableType]
         held = _fingerprint(getattr(thing, "__dict__", {}), depth - 1) if depth else ""
         return f"{name}:{kind.__module__}.{kind.__qualname__}:{held}"
     consts = [each for each in code.co_consts if isinstance(each, _PLAIN)]

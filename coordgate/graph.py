@@ -59,7 +59,7 @@ def guard(
         raise ConfigurationError(f"guard(mode={mode!r}): use 'enforce' or 'observe'")
     declared = load(nodes) if isinstance(nodes, str | PathLike) else dict(nodes or {})
     for name, each in declared.items():
-        if not isinstance(each, NodeGuard):
+        if not isinstance(each, NodeGuard):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
             raise ConfigurationError(f"guard(nodes={{{name!r}: {each!r}}}): give a NodeGuard")
     if tracer is not None and not isinstance(tracer, Tracer):
         tracer = Tracer(tracer)
@@ -90,7 +90,7 @@ class _GuardedBuilder:
 
 
 def _guarded_builder(builder: Any, settings: GraphGuard) -> Any:
-    kind = type(builder)
+    kind: type[Any] = type(builder)  # pyright: ignore[reportUnknownVariableType]
     if issubclass(kind, _GuardedBuilder):
         settings = _laid_over(settings, builder.coordgate)
         kind = kind.bare_class
@@ -99,7 +99,8 @@ def _guarded_builder(builder: Any, settings: GraphGuard) -> Any:
 
 
 def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
-    kind, nodes = type(app), dict(app.nodes)
+    kind: type[Any] = type(app)  # pyright: ignore[reportUnknownVariableType]
+    nodes: dict[str, Any] = dict(app.nodes)
     if issubclass(kind, GuardedGraph):
         settings = _laid_over(settings, app.coordgate)
         kind = kind.bare_class
@@ -162,6 +163,7 @@ def _guarded_node(
         declared=declared,
         mode=part.mode,
         keys=frozenset(key.name for key in keys),
+        reduced=frozenset(key.name for key in keys if key.kind in {"reducer", "messages"}),
         check=check,
         intake=intake,
         known=_known(app),
@@ -201,7 +203,7 @@ def _annotated(app: Any, function: Any) -> Contract | None:
     update may be partial.
     """
     builder = getattr(app, "builder", None)
-    schemas = set(map(id, builder.schemas)) if builder is not None else set()
+    schemas: set[int] = set(map(id, builder.schemas)) if builder is not None else set()
     try:
         returned = get_type_hints(function, include_extras=True).get("return")
     except (NameError, TypeError, AttributeError):
@@ -231,11 +233,11 @@ def _check_engines(where: str, spec: NodeGuard, node: Any, transports: Sequence[
 
 def _retry_engine(runnable: Runnable[Any, Any]) -> str | None:
     for step in getattr(runnable, "steps", None) or [runnable]:
-        inner = step
+        inner: Any = step
         while isinstance(inner, RunnableBindingBase):
             if isinstance(inner, RunnableRetry):
                 return "with_retry()"
-            inner = inner.bound
+            inner = inner.bound  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         function = getattr(inner, "func", None) or getattr(inner, "afunc", None)
         while function is not None:
             module = getattr(function, "__globals__", {}).get("__name__", "").partition(".")[0]

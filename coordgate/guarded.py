@@ -1,5 +1,8 @@
 """The classes of guarded graphs: what `guard` adds to LangGraph's own, run by run."""
 
+# What super() is, only the classes that `guard` makes of these know:
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -157,9 +160,11 @@ class GuardedGraph:
             else _SHOWN.intersection([modes] if isinstance(modes, str) else modes)
         )
         thread = None
-        for each in (config, self.config):  # type: ignore[attr-defined]
-            if each and "thread_id" in each.get("configurable", ()):
-                thread = str(each["configurable"]["thread_id"])
+        configs: Sequence[RunnableConfig | None] = [config, self.config]  # type: ignore[attr-defined]
+        for each in configs:
+            known = each.get("configurable", {}) if each else {}
+            if "thread_id" in known:
+                thread = str(known["thread_id"])
                 break
         return RunContext(self.name, thread, guard.mode, guard.tracer, streams)  # type: ignore[attr-defined]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
 from langgraph.errors import NodeTimeoutError
+from langgraph.types import RetryPolicy
 
 from coordgate.capture import RawAttempt, RawTransition
 from coordgate.errors import HandoffError
@@ -23,6 +24,20 @@ TRANSPORT = "transport"
 
 NOW = "now"
 """The tag of an attempt that is made at once."""
+
+LONGEST = 12
+"""How many different waits there are before they no longer grow."""
+
+
+def pauses(first: float, backoff: float, longest: float) -> list[float]:
+    """Return the seconds to wait before each repeat, jitter aside."""
+    return [min(longest, first * backoff**step) for step in range(LONGEST)]
+
+
+def pauses_of(policy: RetryPolicy) -> list[float]:
+    """Return the seconds that one of LangGraph's policies waits before each repeat."""
+    return pauses(policy.initial_interval, policy.backoff_factor, policy.max_interval)
+
 
 _FAILED: ContextVar[Ladder | None] = ContextVar("coordgate_failed", default=None)
 _SPENT = "__coordgate_spent__"
@@ -39,6 +54,7 @@ class Attempting(Protocol):
     around: str
     began: float
     ended: bool
+    update: Any
 
     def transition(self) -> RawTransition:
         """Return the record of the task, without attempts."""
@@ -67,6 +83,7 @@ class Ladder:
         "tag",
         "transports",
         "turn",
+        "waits",
     )
 
     def __init__(self, turn: Attempting) -> None:
@@ -84,6 +101,7 @@ class Ladder:
         self.history: list[tuple[str, ...]] = []
         self.rejected: Any = None
         self.transports: dict[int, int] = {}
+        self.waits: dict[int, int] = {}
 
     def close(self, error: BaseException | None) -> None:
         """End the transition with its run, where no further attempt has been made."""
@@ -118,12 +136,12 @@ class Ladder:
         """Choose the next attempt after a failure, or give up: mark the error and record."""
         node = self.node
         self.history.append(reasons)
-        self.rejected = self.turn.raw.output
+        self.rejected = self.turn.update
         spent = self._is_spent(error) or (cause == "error" and isinstance(error, HandoffError))
         if cause == "error" and not spent:
             position = self._transport(error)
             if position is not None:
-                self._keep(error, f"{TRANSPORT}:{position}")
+                self._keep(error, f"{TRANSPORT}:{position}", self.transports[position])
                 return
             spent = any(node.retries_on(policy, error) for policy in node.transports)
         if node.policy:
@@ -133,14 +151,21 @@ class Ladder:
                 self.place = Place(decision.position, decision.used)
                 self.next = decision.rung
                 waits = cause == "error" and isinstance(decision.rung, Retry)
-                self._keep(error, f"wait:{decision.position}" if waits else NOW)
+                if waits:
+                    made = self.waits[decision.position] = self.waits.get(decision.position, 0) + 1
+                    self._keep(error, f"wait:{decision.position}", made)
+                else:
+                    self._keep(error, NOW)
                 return
         self.tag = ""
         self.give_up(error, cause)
 
-    def _keep(self, error: Exception, tag: str) -> None:
-        """Leave word for LangGraph's retry loop of which policy is to run the next attempt."""
-        self.tag = tag
+    def _keep(self, error: Exception, tag: str, made: int = 0) -> None:
+        """Leave word for LangGraph's retry loop of which policy is to run the next attempt.
+
+        `made` counts the failures of this kind so far: it tells how long to wait.
+        """
+        self.tag = f"{tag}:{min(made, LONGEST) - 1}" if made else tag
         self.failed = id(error)
         _FAILED.set(self)
         _mark(error, _LADDER, self)
@@ -170,9 +195,10 @@ class Ladder:
     def give_up(self, error: Exception, cause: Cause) -> None:
         """End the transition: say on the error what was tried and what would help."""
         node, made = self.node, len(self.raw.attempts)
-        if (node.policy or made > 1) and self.run is not None:
+        external = node.guard.effects == "external"
+        if (node.policy or made > 1 or external) and self.run is not None:
             _mark(error, _SPENT, (self.run.id, self.turn.namespace))
-        remedy = _remedy(node, cause)
+        remedy = _remedy(node, cause, _jump(self.turn.raw.judgements))
         if isinstance(error, HandoffError) and error.node == node.name:
             error.attempts, error.remedy = made, remedy
         elif node.policy:
@@ -203,7 +229,9 @@ def next_tag(error: BaseException, node: NodePlan) -> str:
 
 
 def _jump(judgements: Sequence[Judgement]) -> RungName | None:
-    jumps = (j.verdict.otherwise for j in judgements if not j.verdict.passed)
+    jumps: Iterator[RungName | None] = (
+        j.verdict.otherwise for j in judgements if not j.verdict.passed
+    )
     return next((jump for jump in jumps if jump is not None), None)
 
 
@@ -212,7 +240,9 @@ def _mark(error: BaseException, name: str, value: Any) -> None:
         setattr(error, name, value)
 
 
-def _remedy(node: NodePlan, cause: Cause) -> str:
+def _remedy(node: NodePlan, cause: Cause, jump: RungName | None) -> str:
+    if jump is not None and jump != "fail" and (not node.policy or jump not in node.policy.names()):
+        return f"the gate asked for {jump!r}, which is not on the node's policy; add that rung"
     if cause == "input":
         return "mend what the producer hands over, or add Degrade(...) to this node's policy"
     if not node.policy:

@@ -34,13 +34,16 @@ class Running(Protocol):
     @property
     def declared(self) -> NodeGuard | None:
         """What its function was decorated with."""
+        ...
 
     @property
     def namespace(self) -> str:
         """LangGraph's checkpoint namespace of its task."""
+        ...
 
     def feedback(self) -> Feedback | None:
         """Return what its attempt is told, or else the one that it is nested in."""
+        ...
 
 
 RUNNING: ContextVar[Running | None] = ContextVar("coordgate_running", default=None)
@@ -68,13 +71,13 @@ class NodeGuard:
         Raises:
             ConfigurationError: a part is not what it should be, or two parts contradict each other.
         """
-        if not isinstance(self.contract, Contract | None):
+        if not isinstance(self.contract, Contract | None):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
             raise ConfigurationError(
                 f"NodeGuard(contract={self.contract!r}): use Contract(accepts=..., returns=...)"
             )
-        if isinstance(self.gates, Gate | str) or not isinstance(self.gates, Sequence):
+        if isinstance(self.gates, Gate | str) or not isinstance(self.gates, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
             raise ConfigurationError("NodeGuard(gates=...): give a list of gates")
-        if not isinstance(self.policy, Policy | None):
+        if not isinstance(self.policy, Policy | None):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
             raise ConfigurationError(
                 f"NodeGuard(policy={self.policy!r}): use Policy(Retry(2), ...), rungs inside"
             )
@@ -176,7 +179,7 @@ def feedback() -> Feedback | None:
     return None if running is None else running.feedback()
 
 
-def declared_on(function: Any) -> NodeGuard | None:
+def declared_on(function: object) -> NodeGuard | None:
     """Return the NodeGuard that `@gated` put on a function."""
     while isinstance(function, functools.partial):
         function = function.func
@@ -205,7 +208,7 @@ def _wrapped(function: Callable[..., Any], declared: NodeGuard) -> Callable[...,
         @functools.wraps(function)
         def generator(*args: Any, **kwargs: Any) -> Any:
             require_guard(name, declared)
-            return (yield from function(*args, **kwargs))
+            return (yield from function(*args, **kwargs))  # pyright: ignore[reportUnknownVariableType]
 
         wrapper = generator
     elif inspect.iscoroutinefunction(function):
@@ -242,7 +245,7 @@ def require_guard(name: str, declared: NodeGuard) -> None:
     if running is not None and running.declared is declared:
         return
     try:
-        namespace = get_config()["metadata"]["langgraph_checkpoint_ns"]
+        namespace = get_config()["metadata"]["langgraph_checkpoint_ns"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - caught below
     except (RuntimeError, KeyError):
         return  # called by itself, outside any graph
     if running is not None and running.namespace == namespace:

@@ -14,7 +14,7 @@ from coordgate.gate import Gate
 from coordgate.node import NodeGuard
 from coordgate.record import Mode
 from coordgate.redaction import shorten
-from coordgate.update import NotAnUpdate, read, targets
+from coordgate.update import NotAnUpdate, is_handed_up, read, targets
 
 
 class NodePlan:
@@ -28,6 +28,7 @@ class NodePlan:
         declared: NodeGuard | None,
         mode: Mode,
         keys: frozenset[str],
+        reduced: frozenset[str],
         check: HandoverCheck,
         intake: InputCheck | None,
         known: frozenset[str] | None,
@@ -43,6 +44,7 @@ class NodePlan:
         self.mode: Mode = mode
         self.enforces = mode == "enforce"
         self.keys = keys
+        self.reduced = reduced
         self.check = check
         self.intake = intake
         self.known = known
@@ -99,7 +101,7 @@ def _beside(named: Sequence[str], edges: Sequence[str], kind: str) -> list[Viola
 def check(node: NodePlan, output: Any) -> Checked:
     """Check an output against a node's contract and the nodes there are, gates aside."""
     try:
-        pairs = read(output, node.keys)
+        pairs = read(output, node.keys, node.reduced)
     except NotAnUpdate as error:
         return Checked(
             output,
@@ -107,6 +109,8 @@ def check(node: NodePlan, output: Any) -> Checked:
             {},
             [Violation("(update)", str(error), shorten(output))],
         )
+    if not pairs and is_handed_up(output):
+        return Checked({}, {}, {}, node.misroutes(output))
     checked = node.check(pairs)
     if type(output) is dict:
         return checked

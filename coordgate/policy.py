@@ -78,7 +78,7 @@ class Degrade:
 
     def __post_init__(self) -> None:
         """Refuse what is not an update."""
-        if not isinstance(self.update, Mapping):
+        if not isinstance(self.update, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
             raise ConfigurationError(
                 f"Degrade({self.update!r}): give the update as a dict of state keys"
             )
@@ -137,7 +137,7 @@ class Policy:
                 always answers.
         """
         for rung in rungs:
-            if not isinstance(rung, Retry | Fallback | Degrade):
+            if not isinstance(rung, Retry | Fallback | Degrade):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
                 raise ConfigurationError(
                     f"Policy: {rung!r} is not a rung; use Retry, Fallback or Degrade"
                 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import operator
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import (
     Any,
     NotRequired,
     Required,
+    TypeGuard,
     Union,
     get_args,
     get_origin,
@@ -58,7 +58,7 @@ class Schema:
             ConfigurationError: pydantic cannot check the type.
         """
         self.declared = declared
-        if isinstance(declared, Mapping):
+        if _is_map(declared):
             self.types: dict[str, Any] = {str(k): _optional(v)[0] for k, v in declared.items()}
             self._optional = frozenset(str(k) for k, v in declared.items() if _optional(v)[1])
             built: Any = _typed_dict(declared)
@@ -182,15 +182,19 @@ def _wants_info(function: Any) -> bool:
     return code is not None and code.co_argcount - (1 if hasattr(function, "__self__") else 0) >= 2
 
 
+def _is_map(declared: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(declared, Mapping)
+
+
 def _fields_of(declared: Any) -> dict[str, Any]:
     kind = bare(declared)
+    if typing_extensions.is_typeddict(kind):
+        return _hints(kind)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return {name: field.annotation for name, field in kind.model_fields.items()}
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
         return {f.name: hints.get(f.name, Any) for f in dataclasses.fields(kind)}
-    if typing_extensions.is_typeddict(kind):
-        return _hints(kind)
     return {}
 
 
@@ -237,13 +241,13 @@ def _modern(annotation: Any) -> Any:
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is None or not args or origin is typing_extensions.Literal:
         return annotation
-    modern = tuple(_modern(a) if not isinstance(a, list) else a for a in args)
+    modern = tuple(_modern(each) for each in args)
     if all(new is old for new, old in zip(modern, args, strict=True)):
         return annotation
     if origin is Annotated:
         return Annotated[(modern[0], *annotation.__metadata__)]
     if origin is Union or origin is types.UnionType:
-        return functools.reduce(operator.or_, modern)
+        return functools.reduce(lambda one, other: one | other, modern)
     return annotation.copy_with(modern) if hasattr(annotation, "copy_with") else origin[modern]
 
 

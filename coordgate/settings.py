@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import tomllib
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from coordgate.contract import Contract
 from coordgate.errors import ConfigurationError
@@ -39,13 +38,13 @@ def load(path: str | PathLike[str]) -> dict[str, NodeGuard]:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as TOML: {error}") from error
     nodes = document.get("nodes", {})
-    if set(document) - {"nodes"} or not isinstance(nodes, dict):
+    if set(document) - {"nodes"} or not _is_table(nodes):
         raise ConfigurationError(f"{path}: the file holds tables [nodes.NAME], and nothing else")
     return {name: _node_guard(table, f"{path}, nodes.{name}") for name, table in nodes.items()}
 
 
 def _node_guard(table: Any, where: str) -> NodeGuard:
-    if not isinstance(table, dict) or set(table) - _KEYS:
+    if not _is_table(table) or set(table) - _KEYS:
         raise ConfigurationError(f"{where}: use the keys {', '.join(sorted(_KEYS))}")
     try:
         contract = None
@@ -69,7 +68,7 @@ def _node_guard(table: Any, where: str) -> NodeGuard:
 def _declared(value: Any, where: str) -> Any:
     if value is None:
         return None
-    if isinstance(value, Mapping):
+    if _is_table(value):
         return {key: _type(each, where) for key, each in value.items()}
     return _type(value, where)
 
@@ -88,7 +87,7 @@ def _gate(entry: Any, where: str) -> Gate:
     """Read `"package.module:gate"`, or a table `{use = "threshold", key = "c", at_least = 0.8}`."""
     if isinstance(entry, str):
         return as_gate(_imported(_full(entry), where), where=where)
-    if isinstance(entry, dict) and isinstance(entry.get("use"), str):
+    if _is_table(entry) and isinstance(entry.get("use"), str):
         factory = _imported(_full(entry["use"]), where)
         arguments = {key: value for key, value in entry.items() if key not in {"use", "args"}}
         try:
@@ -108,13 +107,17 @@ def _rung(entry: Any, where: str) -> Rung:
             return Retry(attempts, **options)
         case {"fallback": str(name)}:
             return Fallback(_imported(name, where))
-        case {"degrade": dict(update)}:
+        case {"degrade": update} if _is_table(update):
             return Degrade(update)
         case _:
             raise ConfigurationError(
                 f"{where}: {entry!r} is no rung; write {{ retry = 2 }}, "
                 "{ fallback = 'package.module:function' } or { degrade = { key = 'value' } }"
             )
+
+
+def _is_table(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
 
 
 def _full(name: str) -> str:

@@ -29,13 +29,13 @@ class StreamTap:
         self._handlers: list[lg.StreamMessagesHandler] = []
         self.config: RunnableConfig = {**config, "callbacks": self._tapped(config.get("callbacks"))}
         if hold:
-            self.config["configurable"] = {**config["configurable"], **self._held_streams()}
+            self.config["configurable"] = {**config["configurable"], **self._held_streams()}  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
 
     def accept(self) -> None:
         """Let out what was held back."""
         for send, item in self._held:
             send(item)
-        self._held.clear()
+        self._release()
 
     def reject(self, payload: Mapping[str, Any]) -> None:
         """Drop what was held back, or take back what was sent; tell why under `custom`."""
@@ -43,7 +43,7 @@ class StreamTap:
             for _, message, _ in self._sent:
                 handler.seen.discard(message.id)
         if self._hold:
-            self._held.clear()
+            self._release()
             return
         taken: set[str] = set()
         for namespace, message, metadata in self._sent:
@@ -53,12 +53,19 @@ class StreamTap:
                 self._handlers[0].stream(
                     (namespace, "messages", (RemoveMessage(id=message.id), note))
                 )
-        runtime = self._config["configurable"].get(lg.CONFIG_KEY_RUNTIME)
+        runtime = self._config["configurable"].get(lg.CONFIG_KEY_RUNTIME)  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
         if runtime is not None:
             # LangGraph's writer reads the namespace from the config of the context that it is in.
             with lg.set_config_context(self._config) as context:
                 announced = {"coordgate": {**payload, "message_ids": sorted(taken)}}
                 context.run(runtime.stream_writer, announced)
+        self._release()
+
+    def _release(self) -> None:
+        """Let go of the config, which holds the handlers that hold this tap."""
+        self._held.clear()
+        self._handlers.clear()
+        self._config = self.config = {}
 
     def _tapped(self, callbacks: Any) -> Any:
         if not isinstance(callbacks, BaseCallbackManager):
@@ -86,16 +93,16 @@ class StreamTap:
             send(chunk)
 
     def _held_streams(self) -> dict[str, Any]:
-        configurable = self._config["configurable"]
+        configurable = self._config["configurable"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
         held: dict[str, Any] = {}
         runtime = configurable.get(lg.CONFIG_KEY_RUNTIME)
         if runtime is not None:
-            write = runtime.stream_writer
-            held[lg.CONFIG_KEY_RUNTIME] = runtime.override(
-                stream_writer=lambda item: self._held.append(
-                    (partial(copy_context().run, write), item)
-                )
-            )
+            write: Any = runtime.stream_writer
+
+            def hold(item: Any) -> None:
+                self._held.append((partial(copy_context().run, write), item))
+
+            held[lg.CONFIG_KEY_RUNTIME] = runtime.override(stream_writer=hold)
         stream = configurable.get(lg.CONFIG_KEY_STREAM)
         if stream is not None:
             held[lg.CONFIG_KEY_STREAM] = lg.StreamProtocol(

@@ -30,10 +30,13 @@ from coordgate.policy import Cause, Degrade, Feedback, Rung
 from coordgate.record import Outcome, TransitionStatus
 from coordgate.run import RUN
 from coordgate.statekey import ROOT
-from coordgate.update import ship
+from coordgate.update import is_handed_up, ship
 
 Handover: TypeAlias = Generator[Question, Sequence[Judgement], Any]
 """Yields a question for slow gates at most once, and returns the output that ships."""
+
+
+_NO_CONFIG: RunnableConfig = {"metadata": {}}
 
 
 class Turn:
@@ -42,6 +45,7 @@ class Turn:
     # Class attributes are what most turns never change: a turn is made on every node's run.
     rung: Rung | None = None
     update: Any = None
+    recorded: Any = None
     quietly = False
     ended = False
     plain = False
@@ -67,7 +71,7 @@ class Turn:
         if ladder is None:
             self.raw = RawAttempt(1, "first")
             if run is not None:
-                meta = config["metadata"]
+                meta = config["metadata"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
                 self.namespace = namespace = meta["langgraph_checkpoint_ns"]
                 self.around = around = namespace.rpartition("|")[0]
                 self.producers = run.producers(around, node.name, meta["langgraph_triggers"])
@@ -110,15 +114,15 @@ class Turn:
         Raises:
             ContractViolation: it is not what the node accepts.
         """
-        node = self.node
-        if intake.quick is not None and type(self.state) is dict:
+        node, state = self.node, self.state
+        if intake.quick is not None and type(state) is dict:
             try:
-                intake.quick(self.state)
+                intake.quick(state)
             except Exception:  # noqa: BLE001, S110 - the thorough check says what is wrong
                 pass
             else:
                 return
-        violations = intake(self.state)
+        violations = intake(state)
         if violations:
             self.raw.outcome = "violated"
             self.raw.reasons = tuple(map(str, violations))
@@ -138,14 +142,15 @@ class Turn:
         node, raw = self.node, self.raw
         self.shipped = output
         checked = check(node, output)
-        raw.output = self.update = checked.update
+        self.update = checked.update
+        self.recorded = raw.output = self._recorded(checked.update)
         if checked.violations:
             self._fail("violated", [str(v) for v in checked.violations])
             if node.enforces:
                 raise ContractViolation(
                     node.name, checked.violations, direction=_direction(checked)
                 )
-        if node.gates and not isinstance(self.rung, Degrade):
+        if node.gates and not isinstance(self.rung, Degrade) and not is_handed_up(output):
             raw.judgements = judgements = self.asked or (
                 yield from judge(
                     node.quick, node.slow, checked.output, self.state, all_of_them=not node.enforces
@@ -161,6 +166,7 @@ class Turn:
         values = checked.values
         rooted = ROOT in values
         self.update = values[ROOT] if rooted else {**self.update, **values}
+        self.recorded = self._recorded(self.update)
         return ship(output, checked.values, node.keys)
 
     def hand_over_now(self, output: dict[str, Any]) -> Any:
@@ -177,12 +183,18 @@ class Turn:
                 return None
             raw.judgements = self.asked
         self.plain = True
+        self.recorded = raw.output = self._recorded(output)
         if not values or not node.enforces:
-            raw.output = self.update = output
+            self.update = output
             return output
-        raw.output = output
         self.update = shipped = {**output, **values}
+        self.recorded = self._recorded(shipped)
         return shipped
+
+    def _recorded(self, update: Any) -> Any:
+        """Return what the record keeps of an update that later nodes may still change in place."""
+        recorded = self.run is not None and self.run.tracer is not None
+        return snapshot(update) if recorded else update
 
     def _fail(self, outcome: Any, reasons: Sequence[str]) -> None:
         raw = self.raw
@@ -209,6 +221,7 @@ class Turn:
             self._check_route(goto)
         if self.tap is not None:
             self.tap.accept()
+            self.tap = None
         self.ended = True
         ladder = self.ladder
         if run.tracer is None:
@@ -219,7 +232,7 @@ class Turn:
         self.raw.seconds = raw.seconds = time.perf_counter() - self.began
         raw.attempts.append(self.raw)
         raw.goto = goto
-        raw.writes = self.update
+        raw.writes = self.recorded
         status: TransitionStatus = "accepted"
         if self.quietly and not node.enforces:
             status = "observed"
@@ -266,7 +279,7 @@ class Turn:
         if isinstance(error, ParentCommand):
             raw.outcome = "handed_up"
             ladder = self._climb(error)
-            if error.args[0].graph != Command.PARENT:
+            if error.args[0].graph != Command.PARENT:  # pyright: ignore[reportUnknownMemberType]
                 return ladder  # LangGraph may give the Command to this task's writers
             ladder.emit("handed_up")
             return None
@@ -295,18 +308,17 @@ class Turn:
     def _climb(self, error: BaseException) -> Ladder:
         ladder = self.on_ladder()
         self.end()
-        if self.tap is not None:
-            if isinstance(error, GraphBubbleUp):
-                self.tap.accept()
-            else:
-                self.tap.reject(
-                    {
-                        "event": "rejected",
-                        "node": self.node.name,
-                        "attempt": self.raw.number,
-                        "reasons": list(self.raw.reasons),
-                    }
-                )
+        tap, self.tap = self.tap, None
+        # What stays on the task must not hold the task's config, which holds the task.
+        self.config = _NO_CONFIG
+        if tap is None:
+            return ladder
+        if isinstance(error, GraphBubbleUp):
+            tap.accept()
+        else:
+            reasons = list(self.raw.reasons)
+            told = {"event": "rejected", "node": self.node.name, "attempt": self.raw.number}
+            tap.reject({**told, "reasons": reasons})
         return ladder
 
     def transition(self) -> RawTransition:
@@ -316,7 +328,7 @@ class Turn:
             "" if run is None else run.id,
             None if run is None else run.thread,
             self.namespace,
-            self.config["metadata"].get("langgraph_step", 0),
+            self.config["metadata"].get("langgraph_step", 0),  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
             self.node.name,
             self.started,
             self.producers,

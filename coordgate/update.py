@@ -1,5 +1,9 @@
 """Updates: what a node returned, read as key and value pairs, and put back with other values."""
 
+# What a node returned is told apart by isinstance, which leaves the parameters of a type open:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import dataclasses
@@ -15,35 +19,44 @@ from coordgate.statekey import ROOT
 Pair: TypeAlias = tuple[str, Any]
 
 _OVERWRITE = "__overwrite__"
+_ROOTED = frozenset({ROOT})
 
 
 class NotAnUpdate(TypeError):
     """What the node returned is none of the shapes that LangGraph takes."""
 
 
-def read(output: Any, keys: frozenset[str]) -> list[Pair]:
+def read(output: Any, keys: frozenset[str], reduced: frozenset[str]) -> list[Pair]:
     """Return the update that LangGraph will make of a node's output, as (key, value) pairs.
 
     Takes what LangGraph takes: None, a dict, a Command, a list with Commands in it, or an object
-    with annotated fields. Commands to a parent graph write nothing here. `Overwrite` is opened.
+    with annotated fields. Commands to a parent graph write nothing here. `Overwrite` is opened for
+    the keys that have a reducer: for others LangGraph would store it as it is.
 
     Raises:
         NotAnUpdate: the output is none of these.
     """
-    if keys == {ROOT}:
-        return _read_root(output)
-    if type(output) is dict:
-        return [(key, opened(value)) for key, value in output.items()]
+    pairs = _read_root(output) if keys == _ROOTED else _read(output, keys)
+    return [(key, opened(value) if key in reduced else value) for key, value in pairs]
+
+
+def is_handed_up(output: Any) -> bool:
+    """Return whether an output is for the parent graph alone, which owes this one nothing."""
+    parts = output if _has_commands(output) else [output]
+    return all(isinstance(part, Command) and part.graph == Command.PARENT for part in parts)
+
+
+def _read(output: Any, keys: frozenset[str]) -> list[Pair]:
     if output is None:
         return []
     if isinstance(output, dict):
-        return [(key, opened(value)) for key, value in output.items()]
+        return list(output.items())
     if isinstance(output, Command):
         return _read_command(output, keys)
     if _has_commands(output):
-        return [pair for part in output for pair in read(part, keys)]
+        return [pair for part in output for pair in _read(part, keys)]
     if _annotated(output):
-        return [(key, opened(value)) for key, value in _fields(output, keys)]
+        return list(_fields(output, keys))
     raise NotAnUpdate(
         f"returned {type(output).__name__}; a node returns a dict of state keys, a Command, "
         "a list of these, or None"
@@ -54,7 +67,7 @@ def ship(output: Any, values: Mapping[str, Any], keys: frozenset[str]) -> Any:
     """Return the output with other values for some keys; its shape stays."""
     if not values:
         return output
-    if isinstance(output, dict) and keys != {ROOT}:
+    if isinstance(output, dict) and keys != _ROOTED:
         return {k: _rewrapped(v, values[k]) if k in values else v for k, v in output.items()}
     if isinstance(output, Command):
         update = output.update
@@ -64,14 +77,14 @@ def ship(output: Any, values: Mapping[str, Any], keys: frozenset[str]) -> Any:
         return dataclasses.replace(output, update=pairs)
     if _has_commands(output):
         return [ship(part, values, keys) for part in output]
-    if keys == {ROOT}:
+    if keys == _ROOTED:
         return _rewrapped(output, values[ROOT])
     return {k: values.get(k, v) for k, v in _fields(output, keys)}
 
 
 def opened(value: Any) -> Any:
-    """Return what an Overwrite or an `entrypoint.final` holds, and any other value as it is."""
-    if isinstance(value, Overwrite | entrypoint.final):
+    """Return what an Overwrite holds, and any other value as it is."""
+    if isinstance(value, Overwrite):
         return value.value
     if type(value) is dict and len(value) == 1 and _OVERWRITE in value:
         return value[_OVERWRITE]
@@ -105,10 +118,12 @@ def _rewrapped(old: Any, new: Any) -> Any:
 
 def _read_root(output: Any) -> list[Pair]:
     if isinstance(output, Command):
-        return _read_command(output, frozenset({ROOT}))
+        return _read_command(output, _ROOTED)
     if _has_commands(output):
         return [pair for part in output for pair in _read_root(part)]
-    return [] if output is None else [(ROOT, opened(output))]
+    if isinstance(output, entrypoint.final):
+        return [(ROOT, output.value)]
+    return [] if output is None else [(ROOT, output)]
 
 
 def _read_command(command: Command[Any], keys: frozenset[str]) -> list[Pair]:
@@ -116,12 +131,12 @@ def _read_command(command: Command[Any], keys: frozenset[str]) -> list[Pair]:
     if command.graph == Command.PARENT or update is None:
         return []
     if isinstance(update, dict):
-        return [(key, opened(value)) for key, value in update.items()]
+        return list(update.items())
     if isinstance(update, list | tuple) and all(_is_pair(item) for item in update):
-        return [(key, opened(value)) for key, value in update]
-    if _annotated(update) and keys != {ROOT}:
-        return [(key, opened(value)) for key, value in _fields(update, keys)]
-    return [(ROOT, opened(update))]
+        return list(update)
+    if _annotated(update) and keys != _ROOTED:
+        return list(_fields(update, keys))
+    return [(ROOT, update)]
 
 
 def _is_pair(item: object) -> bool:

@@ -1,0 +1,460 @@
+"""Declared contracts: what a node accepts and returns is parsed, and what was parsed ships."""
+
+import asyncio
+import dataclasses
+import operator
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, NotRequired
+
+import pytest
+import typing_extensions
+from annotated_types import Gt
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, Overwrite
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from coordgate import Contract, ContractViolation, NodeGuard, gated, guard
+from coordgate.testing import RecordingTracer, scripted
+
+
+class State(typing.TypedDict, total=False):
+    """A state that takes anything under its keys."""
+
+    draft: Any
+    score: Any
+    notes: Any
+
+
+class Model(BaseModel):
+    """The contract as a pydantic model."""
+
+    draft: str
+    score: float = Field(ge=0, le=1)
+    notes: list[str] = []
+
+
+class Old(typing.TypedDict):
+    """The contract as typing's TypedDict."""
+
+    draft: str
+    score: Annotated[float, Field(ge=0, le=1)]
+    notes: NotRequired[list[str]]
+
+
+class New(typing_extensions.TypedDict):
+    """The contract as typing_extensions' TypedDict."""
+
+    draft: str
+    score: Annotated[float, Field(ge=0, le=1)]
+    notes: typing_extensions.NotRequired[list[str]]
+
+
+@dataclasses.dataclass
+class Data:
+    """The contract as a dataclass."""
+
+    draft: str
+    score: Annotated[float, Field(ge=0, le=1)]
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+MAP = {
+    "draft": str,
+    "score": Annotated[float, Field(ge=0, le=1)],
+    "notes": NotRequired[list[str]],
+}
+NOTATIONS = {
+    "pydantic": Model,
+    "typing.TypedDict": Old,
+    "typing_extensions.TypedDict": New,
+    "dataclass": Data,
+    "key map": MAP,
+    "Annotated": Annotated[Model, "with metadata"],
+}
+notations = pytest.mark.parametrize("declared", NOTATIONS.values(), ids=NOTATIONS.keys())
+both = pytest.mark.parametrize("how", ["sync", "async"])
+
+
+def app_of(node: Any, contract: Contract, **settings: Any) -> Any:
+    """Return a guarded graph of one node under a contract."""
+    builder = StateGraph(State)
+    builder.add_node("write", node)
+    builder.add_edge(START, "write")
+    gates = settings.pop("gates", ())
+    return guard(builder, {"write": NodeGuard(contract, gates)}, **settings).compile()
+
+
+def run(app: Any, how: str = "sync", given: Any = None) -> Any:
+    """Run a graph, sync or async."""
+    given = {} if given is None else given
+    return app.invoke(given) if how == "sync" else asyncio.run(app.ainvoke(given))
+
+
+def returning(update: Any, declared: Any, how: str = "sync", given: Any = None) -> Any:
+    """Return what ships of an update under a declared contract."""
+    return run(app_of(scripted(update), Contract(returns=declared)), how, given)
+
+
+def violations(update: Any, declared: Any, how: str = "sync") -> dict[str, str]:
+    """Return what an update breaks: keys to rule and value."""
+    with pytest.raises(ContractViolation) as caught:
+        returning(update, declared, how)
+    assert caught.value.node == "write"
+    return {v.key: f"{v.rule} | {v.value}" for v in caught.value.violations}
+
+
+@both
+@notations
+def test_what_keeps_the_contract_ships_parsed(declared: Any, how: str) -> None:
+    """Every notation parses: "0.5" is taken for a float, and the float ships."""
+    result = returning({"draft": "x", "score": "0.5"}, declared, how)
+    assert result == {"draft": "x", "score": 0.5}
+    assert type(result["score"]) is float
+
+
+@both
+@notations
+def test_what_breaks_the_contract_does_not_ship(declared: Any, how: str) -> None:
+    """Every notation names each broken key with its rule and value."""
+    found = violations({"score": 7, "notes": ["a", 3]}, declared, how)
+    assert found["draft"] == "is required, and missing | "
+    assert "less than or equal to 1" in found["score"]
+    assert found["score"].endswith("| 7")
+    assert "notes.1" in found
+
+
+@notations
+def test_a_default_is_never_shipped_for_a_key_that_was_not_returned(declared: Any) -> None:
+    """A declared default does not reset a sibling that stands in the state already."""
+    result = returning({"draft": "x", "score": 1}, declared, given={"notes": ["kept"]})
+    assert result == {"draft": "x", "score": 1.0, "notes": ["kept"]}
+
+
+@notations
+def test_a_gate_gets_the_parsed_object(declared: Any) -> None:
+    """Where `returns` is declared, a gate is given what was parsed."""
+    seen: list[Any] = []
+    app = app_of(
+        scripted({"draft": "x", "score": "1"}),
+        Contract(returns=declared),
+        gates=[lambda output: seen.append(output) or True],
+    )
+    run(app)
+    (output,) = seen
+    if declared in (Model, Data, NOTATIONS["Annotated"]):
+        assert isinstance(output, Data if declared is Data else Model)
+        assert (output.draft, output.score, output.notes) == ("x", 1.0, [])
+    else:
+        assert output == {"draft": "x", "score": 1.0}
+
+
+@both
+def test_the_object_itself_may_be_returned(how: str) -> None:
+    """A node may return the declared model or dataclass instead of a dict."""
+    assert returning(Model(draft="x", score=1), Model, how)["score"] == 1.0
+    assert returning(Data(draft="x", score=1), Data, how)["score"] == 1.0
+    wrong = Model.model_construct(draft=3, score=1.0)
+    assert "draft" in violations(wrong, Model, how)
+    assert "score" in violations(Data(draft="x", score=9), Data, how)
+
+
+@both
+def test_the_nodes_own_annotation_is_the_contract(how: str) -> None:
+    """A gated node that annotates what it returns has declared it."""
+
+    @gated
+    def write(state: State) -> Old:
+        return {"draft": "x", "score": "0.5"}  # type: ignore[typeddict-item]
+
+    builder = StateGraph(State)
+    builder.add_node(write)
+    builder.add_edge(START, "write")
+    assert run(guard(builder).compile(), how) == {"draft": "x", "score": 0.5}
+
+
+@both
+def test_extra_keys_are_checked_against_the_state(how: str) -> None:
+    """A key beside the contract is fine if it is the state's, and a violation if it is nobody's."""
+    narrow = {"draft": str}
+    assert returning({"draft": "x", "score": 3}, narrow, how)["score"] == 3
+    assert "did you mean 'score'" in violations({"draft": "x", "scroe": 3}, narrow, how)["scroe"]
+
+
+@both
+def test_validators_change_what_ships(how: str) -> None:
+    """A validator's transform is what the state, the next node and the record get."""
+
+    class Clean(BaseModel):
+        draft: Annotated[str, AfterValidator(str.strip)]
+
+        @field_validator("draft")
+        @classmethod
+        def loud(cls, value: str) -> str:
+            return value.upper()
+
+    tracer = RecordingTracer()
+    app = app_of(scripted({"draft": " x "}), Contract(returns=Clean), tracer=tracer)
+    assert run(app, how) == {"draft": "X"}
+    assert tracer.of("write")[0].writes == '{"draft":"X"}'
+    assert tracer.of("write")[0].attempts[0].output == '{"draft":" x "}'
+
+
+@both
+def test_a_validator_that_raises_anything_is_a_violation(how: str) -> None:
+    """A TypeError, KeyError or ZeroDivisionError in a validator is a violation with its words."""
+
+    def check(raises: type[Exception]) -> Any:
+        def validate(value: Any) -> Any:
+            raise raises("odd")
+
+        return {"draft": Annotated[Any, AfterValidator(validate)]}
+
+    for raises in (TypeError, KeyError, ZeroDivisionError):
+        found = violations({"draft": "x"}, check(raises), how)
+        assert raises.__name__ in " ".join(found.values())
+
+
+@both
+def test_a_rule_of_the_whole_model_is_checked(how: str) -> None:
+    """A model validator sees the whole hand-over, and its words are the rule."""
+
+    class Pair(BaseModel):
+        draft: str
+        score: float
+
+        @model_validator(mode="after")
+        def agree(self) -> "Pair":
+            if len(self.draft) < self.score:
+                raise ValueError("the draft is shorter than its score")
+            return self
+
+    assert returning({"draft": "long", "score": 2}, Pair, how)["score"] == 2.0
+    assert "shorter than its score" in str(violations({"draft": "x", "score": 9}, Pair, how))
+
+
+def test_a_strict_model_stays_strict() -> None:
+    """What a model refuses by its own configuration stays refused."""
+
+    class Strict(BaseModel):
+        model_config = ConfigDict(strict=True, extra="forbid")
+        score: int
+
+    assert "valid integer" in violations({"score": "5"}, Strict)["score"]
+    assert violations({"score": 5, "draft": "x"}, Strict)
+
+
+def test_an_alias_is_the_contracts_own_business() -> None:
+    """A model that reads its field under an alias still names and ships the state's key."""
+
+    class Aliased(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+        score: int = Field(alias="points")
+
+    assert returning({"score": "5"}, Aliased) == {"score": 5}
+
+
+@both
+def test_scalars_that_parse_to_another_type_ship_parsed(how: str) -> None:
+    """1 declared as float ships 1.0, True declared as int ships 1, and types tell."""
+    for given, declared, shipped in (
+        (1, float, 1.0),
+        ("5", int, 5),
+        (True, int, 1),
+        ("1", bool, True),
+    ):
+        result = returning({"score": given}, {"score": declared}, how)["score"]
+        assert result == shipped
+        assert type(result) is type(shipped)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda update: Command(update=update),
+        lambda update: Command(update=list(update.items())),
+        lambda update: [Command(update=update)],
+        lambda update: [Command(update={"draft": update["draft"]}), {"score": update["score"]}],
+    ],
+    ids=["Command", "Command of pairs", "list of Commands", "mixed list"],
+)
+@both
+def test_every_shape_of_an_update_is_parsed(shape: Callable[[Any], Any], how: str) -> None:
+    """Commands and lists of them are opened, checked, and ship parsed in their shape."""
+    assert returning(shape({"draft": "x", "score": "1"}), New, how) == {"draft": "x", "score": 1.0}
+    assert "score" in violations(shape({"draft": "x", "score": "high"}), New, how)
+    assert violations(shape({"draft": 3, "score": 1}), New, how).keys() == {"draft"}
+
+
+@both
+@pytest.mark.parametrize("wrap", [Overwrite, lambda value: {"__overwrite__": value}])
+def test_an_overwrite_is_parsed_and_still_replaces(wrap: Callable[[Any], Any], how: str) -> None:
+    """On a key with a reducer, what `Overwrite` holds is parsed, and replaces what was there."""
+
+    class Reduced(typing.TypedDict, total=False):
+        scores: Annotated[list[Any], operator.add]
+
+    def written(values: Any) -> Any:
+        builder = StateGraph(Reduced)
+        builder.add_node("write", scripted({"scores": wrap(values)}))
+        builder.add_edge(START, "write")
+        spec = NodeGuard(Contract(returns={"scores": list[int]}))
+        return run(guard(builder, {"write": spec}).compile(), how, {"scores": [1]})
+
+    assert written(["2"]) == {"scores": [2]}
+    with pytest.raises(ContractViolation, match=r"scores\.0"):
+        written(["two"])
+
+
+@both
+def test_none_is_an_empty_update(how: str) -> None:
+    """A node that returns None has handed over nothing: fine where nothing is required."""
+    assert returning(None, {"notes": NotRequired[list[str]]}, how, {"draft": "d"}) == {"draft": "d"}
+    assert violations(None, {"notes": list[str]}, how) == {"notes": "is required, and missing | "}
+
+
+def test_a_command_to_the_parent_owes_this_graph_nothing() -> None:
+    """What goes to the parent graph is not this node's hand-over here."""
+    inner = StateGraph(State)
+    up = scripted(Command(graph=Command.PARENT, update={"draft": "up"}), name="up")
+    inner.add_node("up", up)
+    inner.add_edge(START, "up")
+    outer = StateGraph(State)
+    outer.add_node("sub", inner.compile())
+    outer.add_edge(START, "sub")
+    nodes = {"sub|up": NodeGuard(Contract(returns={"score": int}))}
+    assert run(guard(outer, nodes).compile()) == {"draft": "up"}
+
+
+@both
+@pytest.mark.parametrize("value", ["text", 3, ("draft", "x"), [{"draft": "x"}], {"a", "b"}])
+def test_what_is_no_update_is_a_violation(value: Any, how: str) -> None:
+    """Anything that LangGraph would refuse is refused with the shapes that it takes."""
+    found = violations(value, {"notes": NotRequired[list[str]]}, how)
+    assert "a node returns a dict of state keys" in found["(update)"]
+
+
+# What a node is handed
+
+
+@both
+@notations
+def test_a_bad_input_is_refused_before_the_node_runs(declared: Any, how: str) -> None:
+    """`accepts` is checked first, and the error says that the graph's input is at fault."""
+    node = scripted({"notes": []})
+    with pytest.raises(
+        ContractViolation, match="handed a bad input by the graph's input"
+    ) as caught:
+        run(app_of(node, Contract(accepts=declared)), how, {"draft": "x", "score": 2})
+    assert node.calls == 0
+    assert caught.value.direction == "input"
+    assert [v.key for v in caught.value.violations] == ["score"]
+
+
+@both
+@notations
+def test_a_good_input_is_passed_on_as_it_was(declared: Any, how: str) -> None:
+    """The node gets its state from LangGraph, not what `accepts` would parse of it."""
+    node = scripted({"notes": ["done"]})
+    run(app_of(node, Contract(accepts=declared)), how, {"draft": "x", "score": "0.5"})
+    assert node.states == [{"draft": "x", "score": "0.5"}]
+
+
+@both
+def test_a_bad_input_names_its_producers(how: str) -> None:
+    """Who handed over is named, all of them where there are several."""
+    builder = StateGraph(State)
+    builder.add_node("a", lambda state: {"draft": "x"})
+    builder.add_node("b", lambda state: {"score": "high"})
+    builder.add_node("use", scripted({"notes": []}))
+    builder.add_edge(START, "a")
+    builder.add_edge(START, "b")
+    builder.add_edge(["a", "b"], "use")
+    app = guard(builder, {"use": NodeGuard(Contract(accepts={"score": float}))}).compile()
+    with pytest.raises(ContractViolation) as caught:
+        run(app, how)
+    assert set(caught.value.producers) == {"a", "b"}
+    assert "'a' and 'b'" in str(caught.value)
+    assert "(got 'high')" in str(caught.value)
+
+
+@both
+def test_a_private_input_schema_is_what_is_checked(how: str) -> None:
+    """A node with an input schema of its own is checked on what it is handed of the state."""
+
+    class Private(typing.TypedDict):
+        score: int
+
+    seen: list[Any] = []
+
+    def use(state: Private) -> State:
+        seen.append(state)
+        return {"notes": []}
+
+    builder = StateGraph(State)
+    builder.add_node("use", use)
+    builder.add_edge(START, "use")
+    app = guard(builder, {"use": NodeGuard(Contract(accepts={"score": int}))}).compile()
+    run(app, how, {"score": 3, "draft": "x"})
+    assert seen == [{"score": 3}]
+    with pytest.raises(ContractViolation, match="score"):
+        run(app, how, {"draft": "x"})
+
+
+def test_accepts_reads_the_fields_of_a_dataclass_and_a_model_state() -> None:
+    """The state may be an object: its fields are what is checked."""
+
+    @dataclasses.dataclass
+    class DataState:
+        draft: str = "x"
+        score: Any = None
+
+    class ModelState(BaseModel):
+        draft: str = "x"
+        score: Any = None
+
+    for state in (DataState, ModelState):
+        builder = StateGraph(state)
+        builder.add_node("use", lambda state: {"draft": "y"})
+        builder.add_edge(START, "use")
+        spec = NodeGuard(Contract(accepts={"score": Annotated[int, Gt(3)]}))
+        app = guard(builder, {"use": spec}).compile()
+        assert run(app, given={"score": 5})["draft"] == "y"
+        with pytest.raises(ContractViolation, match="greater than 3"):
+            run(app, given={"score": 1})
+
+
+# What a violation says
+
+
+def test_a_violation_names_producer_key_value_and_rule() -> None:
+    """One error says who broke what, with which value, and what to do."""
+    with pytest.raises(ContractViolation) as caught:
+        returning({"draft": "x", "score": 7}, Model)
+    text = str(caught.value)
+    assert text.startswith("node 'write' broke its contract")
+    assert "score: input should be less than or equal to 1 (got 7)" in text
+    assert "Remedy:" in text
+
+
+def test_a_violations_value_is_shortened_and_redacted() -> None:
+    """Neither a secret nor a long text gets into the message."""
+    found = violations({"draft": ["x" * 5000], "score": 1}, Model)
+    assert len(found["draft"]) < 400
+    secret = {"draft": {"api_key": "sk-abcdefghijklmnopqrstuvwx"}, "score": 1}
+    with pytest.raises(ContractViolation) as caught:
+        returning(secret, Model)
+    assert "sk-abcdefghijkl" not in str(caught.value)
+    with pytest.raises(ContractViolation) as caught:
+        returning({"draft": "x", "score": "sk-abcdefghijklmnopqrstuvwx"}, Model)
+    assert "sk-abcdefghijkl" not in str(caught.value)
+
+
+def test_a_value_that_cannot_be_shown_does_not_hide_the_violation() -> None:
+    """A value whose repr raises is still a violation of its key."""
+
+    class Nasty:
+        def __repr__(self) -> str:
+            raise RuntimeError("no repr")
+
+    assert "draft" in violations({"draft": Nasty(), "score": 1}, Model)

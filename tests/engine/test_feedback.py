@@ -1,0 +1,396 @@
+"""Feedback: it reaches whatever runs below a repeated attempt, and nothing else."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.tools import tool
+from langgraph.func import task
+from langgraph.graph import START, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.types import Command, Send
+
+from coordgate import (
+    Degrade,
+    Fallback,
+    Feedback,
+    GateRejected,
+    NodeGuard,
+    Policy,
+    Retry,
+    Verdict,
+    feedback,
+    gate,
+    gated,
+    guard,
+)
+from coordgate.testing import ScriptedModel, scripted
+
+
+class State(TypedDict, total=False):
+    """The state of the graphs here."""
+
+    draft: str
+    told: bool
+    later: list[str]
+
+
+@gate
+def told(output: State) -> Verdict:
+    """Pass what was made with feedback."""
+    return Verdict.accept() if output.get("told") else Verdict.reject("say why")
+
+
+ONCE = NodeGuard(gates=[told], policy=Policy(Retry(1)))
+both = pytest.mark.parametrize("how", ["sync", "async"])
+
+
+def run(app: Any, how: str, given: Any = None) -> Any:
+    """Run a graph, sync or async."""
+    given = {"draft": "x"} if given is None else given
+    return app.invoke(given) if how == "sync" else asyncio.run(app.ainvoke(given))
+
+
+def one(node: Any, spec: NodeGuard = ONCE) -> Any:
+    """Return a guarded graph of one node."""
+    builder = StateGraph(State)
+    builder.add_node("write", node)
+    builder.add_edge(START, "write")
+    return guard(builder, {"write": spec}).compile()
+
+
+def heard() -> State:
+    """Say whether there is feedback here."""
+    return {"told": feedback() is not None}
+
+
+@both
+def test_feedback_says_why_what_and_how_often(how: str) -> None:
+    """It carries the reasons, the rejected output, the attempt's number and the history."""
+
+    @gate
+    def longer(output: State) -> Verdict:
+        length = len(output["draft"])
+        return Verdict.accept() if length > 2 else Verdict.reject(f"only {length} long")
+
+    node = scripted({"draft": "a"}, {"draft": "ab"}, {"draft": "abc"}, name="write")
+    run(one(node, NodeGuard(gates=[longer], policy=Policy(Retry(2)))), how)
+    assert node.feedbacks == [
+        None,
+        Feedback(("longer: only 1 long",), {"draft": "a"}, 2),
+        Feedback(("longer: only 2 long",), {"draft": "ab"}, 3, (("longer: only 1 long",),)),
+    ]
+
+
+@both
+def test_feedback_after_a_violation_names_key_and_rule(how: str) -> None:
+    """A contract's violations are reasons, too."""
+    node = scripted({"draft": 3}, {"draft": "abc"}, name="write")
+    run(one(node, NodeGuard(policy=Policy(Retry(1)))), how)
+    (_, second) = node.feedbacks
+    assert second is not None
+    assert second.reasons == ("draft: must be str: input should be a valid string (got 3)",)
+    assert second.rejected == {"draft": 3}
+
+
+@both
+def test_feedback_after_an_exception_names_it(how: str) -> None:
+    """Of an attempt that raised, the reason is the exception, and nothing was rejected."""
+    node = scripted(KeyError("topic"), {"draft": "abc"}, name="write")
+    run(one(node, NodeGuard(policy=Policy(Retry(1, wait=0, jitter=False)))), how)
+    (_, second) = node.feedbacks
+    assert second == Feedback(("KeyError: 'topic'",), None, 2)
+
+
+@both
+@pytest.mark.parametrize("kind", ["positional", "keyword", "with config", "defaultless"])
+def test_the_parameter_may_stand_anywhere(how: str, kind: str) -> None:
+    """The `feedback` parameter may be positional or keyword-only, and need no default."""
+
+    def positional(state: State, feedback: Feedback | None = None) -> State:
+        return {"told": feedback is not None}
+
+    def keyword(state: State, *, feedback: Feedback | None = None) -> State:
+        return {"told": feedback is not None}
+
+    def with_config(
+        state: State, config: RunnableConfig, feedback: Feedback | None = None
+    ) -> State:
+        assert config["metadata"]
+        return {"told": feedback is not None}
+
+    def defaultless(state: State, feedback: Feedback | None) -> State:
+        return {"told": feedback is not None}
+
+    nodes: dict[str, Callable[..., State]] = {
+        "positional": positional,
+        "keyword": keyword,
+        "with config": with_config,
+        "defaultless": defaultless,
+    }
+    assert run(one(nodes[kind]), how)["told"] is True
+
+
+@both
+def test_it_reaches_a_nested_runnable(how: str) -> None:
+    """`feedback()` answers in a Runnable that the node calls."""
+    inner = RunnableLambda(lambda _: feedback() is not None)
+    chain = inner | (lambda yes: {"told": yes})
+    assert run(one(lambda state: chain.invoke(state)), how)["told"] is True
+    assert run(one(chain), how)["told"] is True
+
+
+@both
+def test_it_reaches_a_tool(how: str) -> None:
+    """`feedback()` answers in a tool that the node calls."""
+
+    @tool
+    def look(topic: str) -> str:
+        """Look something up."""
+        return "told" if feedback() else ""
+
+    assert run(one(lambda state: {"told": look.invoke({"topic": "x"}) == "told"}), how)["told"]
+
+    def tools(state: State, config: RunnableConfig) -> State:
+        call = AIMessage("", tool_calls=[{"name": "look", "args": {"topic": "x"}, "id": "1"}])
+        answer = ToolNode([look]).invoke({"messages": [call]}, config)
+        return {"told": answer["messages"][0].text == "told"}
+
+    assert run(one(tools), how)["told"] is True
+
+
+@both
+def test_it_reaches_a_task(how: str) -> None:
+    """`feedback()` answers in a LangGraph task that the node starts."""
+
+    @task
+    def look() -> bool:
+        return feedback() is not None
+
+    assert run(one(lambda state: {"told": look().result()}), how)["told"] is True
+
+
+@both
+def test_it_reaches_the_nodes_of_a_subgraph(how: str) -> None:
+    """A repeated subgraph's nodes hear why it is repeated, by call and by parameter."""
+
+    def inside(state: State, feedback: Feedback | None = None) -> State:
+        return {"told": feedback is not None}
+
+    def graph(node: Any) -> Any:
+        inner = StateGraph(State)
+        inner.add_node("inside", node)
+        inner.add_edge(START, "inside")
+        return inner.compile()
+
+    asking, called = graph(inside), graph(lambda state: heard())
+    assert run(one(asking), how)["told"] is True
+    assert run(one(called), how)["told"] is True
+    assert run(one(lambda state: called.invoke(state)), how)["told"] is True
+    assert run(one(lambda state: guard(asking).invoke(state)), how)["told"] is True
+
+
+@both
+def test_a_node_inside_hears_its_own_reasons_first(how: str) -> None:
+    """Where both are repeated, the inner node hears its own feedback, then the outer one's."""
+    heard_inside: list[Any] = []
+
+    def inside(state: State) -> State:
+        now = feedback()
+        heard_inside.append(now.reasons if now else None)
+        return {"draft": "x" * len(heard_inside)}
+
+    inner = StateGraph(State)
+    inner.add_node("inside", inside)
+    inner.add_edge(START, "inside")
+    outer = StateGraph(State)
+    outer.add_node("sub", inner.compile())
+    outer.add_edge(START, "sub")
+
+    def at_least(length: int, name: str) -> Any:
+        return gate(name=name)(lambda output: len(output["draft"]) >= length)
+
+    nodes = {
+        "sub|inside": NodeGuard(gates=[at_least(2, "two")], policy=Policy(Retry(1))),
+        "sub": NodeGuard(gates=[at_least(3, "three")], policy=Policy(Retry(1))),
+    }
+    run(guard(outer, nodes).compile(), how)
+    assert heard_inside == [None, ("two: did not pass",), ("three: did not pass",)]
+
+
+@both
+def test_it_reaches_the_agents_model_and_tools(how: str) -> None:
+    """In a repeated agent node, tools deep below hear why."""
+    heard_in_tool: list[bool] = []
+
+    @tool
+    def look(topic: str) -> str:
+        """Look something up."""
+        heard_in_tool.append(feedback() is not None)
+        return "found"
+
+    call = AIMessage("", tool_calls=[{"name": "look", "args": {"topic": "x"}, "id": "1"}])
+    agent = create_agent(ScriptedModel(call, "bad", call, "good"), tools=[look])
+    app = one(
+        lambda state: {
+            "draft": agent.invoke({"messages": [HumanMessage("x")]})["messages"][-1].text
+        },
+        NodeGuard(gates=[lambda output: output["draft"] == "good"], policy=Policy(Retry(1))),
+    )
+    assert run(app, how)["draft"] == "good"
+    assert heard_in_tool == [False, True]
+
+
+@both
+def test_it_does_not_leak_to_the_next_node(how: str) -> None:
+    """The node after a repeated one hears nothing."""
+    after = scripted({"later": []}, name="after")
+
+    def build(route: bool) -> Any:
+        builder = StateGraph(State)
+        builder.add_node("write", lambda state: heard())
+        builder.add_node("after", after)
+        builder.add_edge(START, "write")
+        if route:
+            builder.add_conditional_edges("write", lambda state: "after", ["after"])
+        else:
+            builder.add_edge("write", "after")
+        return guard(
+            builder, {"write": ONCE, "after": NodeGuard(policy=Policy(Retry(1)))}
+        ).compile()
+
+    run(build(route=False), how)
+    assert after.feedbacks == [None]
+    after = scripted({"later": []}, name="after")
+    run(build(route=True), how)
+    assert after.feedbacks == [None]
+
+
+@both
+def test_it_does_not_leak_to_the_next_run_or_the_caller(how: str) -> None:
+    """After a run with retries, passed or failed, `feedback()` is None again, and so it begins."""
+    calls = scripted({"told": False}, {"told": True}, {"told": True}, name="write")
+    app = one(calls)
+    run(app, how)
+    run(app, how)
+    assert [told is None for told in calls.feedbacks] == [True, False, True]
+    assert feedback() is None
+    failing = one(scripted({"told": False}, {"told": False}, name="write"))
+    with pytest.raises(GateRejected):
+        run(failing, how)
+    assert feedback() is None
+
+
+@both
+def test_it_does_not_leak_while_streaming(how: str) -> None:
+    """Between the chunks of a stream the caller hears nothing."""
+    app = one(lambda state: heard())
+    seen: list[Any] = []
+    if how == "sync":
+        for _ in app.stream({"draft": "x"}, stream_mode=["updates", "custom", "values"]):
+            seen.append(feedback())
+
+    async def watch() -> None:
+        async for _ in app.astream({"draft": "x"}, stream_mode=["updates", "custom", "values"]):
+            seen.append(feedback())
+
+    if how == "async":
+        asyncio.run(watch())
+    assert len(seen) >= 3
+    assert set(seen) == {None}
+
+
+@both
+def test_it_does_not_leak_to_a_sibling(how: str) -> None:
+    """Of two parallel branches, the one that is not repeated hears nothing."""
+    left = scripted({"told": False}, {"told": True}, name="left")
+    right = scripted({"draft": "r"}, name="right")
+    builder = StateGraph(State)
+    builder.add_node("left", left)
+    builder.add_node("right", right)
+    builder.add_edge(START, "left")
+    builder.add_edge(START, "right")
+    run(guard(builder, {"left": ONCE, "right": NodeGuard(policy=Policy(Retry(1)))}).compile(), how)
+    assert [told is None for told in left.feedbacks] == [True, False]
+    assert right.feedbacks == [None]
+
+
+@both
+def test_a_loop_hears_only_of_its_own_round(how: str) -> None:
+    """A node that is run again by an edge starts without feedback from its last round."""
+    node = scripted(
+        *[Command(update={"told": round_ % 2 == 1}, goto="write") for round_ in range(4)],
+        Command(update={"told": True}, goto="__end__"),
+        name="write",
+    )
+    builder = StateGraph(State)
+    builder.add_node("write", node, destinations=("write", "__end__"))
+    builder.add_edge(START, "write")
+    run(guard(builder, {"write": ONCE}).compile(), how)
+    assert [told is None for told in node.feedbacks] == [True, False, True, False, True]
+
+
+@both
+def test_a_fallback_takes_feedback(how: str) -> None:
+    """A fallback hears why it stands in, by parameter and by call."""
+    spare = scripted({"told": True}, name="spare")
+    run(
+        one(scripted({"told": False}), NodeGuard(gates=[told], policy=Policy(Fallback(spare)))), how
+    )
+    (heard_by_spare,) = spare.feedbacks
+    assert heard_by_spare == Feedback(("told: say why",), {"told": False}, 2)
+    spec = NodeGuard(gates=[told], policy=Policy(Fallback(lambda state: heard())))
+    assert run(one(scripted({"told": False}), spec), how)["told"] is True
+
+
+@both
+def test_a_send_sibling_hears_nothing(how: str) -> None:
+    """Of several tasks of one node, only the rejected one hears why."""
+    seen: list[tuple[str, bool]] = []
+
+    def write(state: State) -> State:
+        seen.append((state["draft"], feedback() is not None))
+        return {"told": state["draft"] != "b" or feedback() is not None}
+
+    builder = StateGraph(State)
+    builder.add_node("write", write)
+    builder.add_conditional_edges(START, lambda s: [Send("write", {"draft": d}) for d in "abc"])
+    spec = NodeGuard(gates=[told], policy=Policy(Retry(1)))
+    with pytest.raises(Exception, match="Can receive only one value per step"):
+        run(guard(builder, {"write": spec}).compile(), how)
+    assert sorted(seen) == [("a", False), ("b", False), ("b", True), ("c", False)]
+
+
+def test_outside_of_any_graph_there_is_none() -> None:
+    """A gated function called by itself gets no feedback, unless its test passes some."""
+
+    @gated(gates=[told])
+    def write(state: State, feedback: Feedback | None = None) -> State:
+        return {"told": feedback is not None}
+
+    assert feedback() is None
+    assert write({}) == {"told": False}
+    assert write({}, Feedback(("no",), None, 2)) == {"told": True}
+
+
+def test_it_reads_as_lines_for_a_prompt() -> None:
+    """`str(feedback)` is one line for each reason."""
+    assert str(Feedback(("too short", "no source"), None, 2)) == "- too short\n- no source"
+
+
+@both
+def test_a_degraded_answer_ends_the_ladder_for_the_next_node(how: str) -> None:
+    """After Degrade the next node hears nothing either."""
+    after = scripted({"later": []}, name="after")
+    builder = StateGraph(State)
+    builder.add_node("write", scripted({"told": False}))
+    builder.add_node("after", after)
+    builder.add_edge(START, "write")
+    builder.add_edge("write", "after")
+    spec = NodeGuard(gates=[told], policy=Policy(Degrade({"draft": "sorry"})))
+    assert run(guard(builder, {"write": spec}).compile(), how)["draft"] == "sorry"
+    assert after.feedbacks == [None]
