@@ -194,8 +194,11 @@ def _add_demo(commands: Commands) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from coordgate.demo import main as demo  # noqa: PLC0415 - it loads LangGraph
-
+    try:
+        from coordgate.demo import main as demo  # noqa: PLC0415 - it loads LangGraph
+    except ImportError as error:
+        sys.stderr.write(f"coordgate: {error}\n")
+        return 2
     return demo(arguments)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, PlainValidator
+from pydantic import BaseModel, ConfigDict, PlainValidator
 from typing_extensions import TypedDict
 
 from coordgate.errors import ConfigurationError, Violation
@@ -182,7 +182,7 @@ class HandoverCheck:
             ]
         update = dict(pairs)
         returned: Any = update.get(ROOT) if self._rooted else update
-        output: Any = returned
+        output: Any = dict(update) if returned is update else returned
         shipped: Mapping[str, Any] = _NOTHING
         if self._schema is not None:
             try:
@@ -200,11 +200,10 @@ class HandoverCheck:
 
     def _parsed(self, schema: Schema, update: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
         if self._rooted:
-            parsed = schema.parse(update.get(ROOT))
-            return parsed, {ROOT: parsed} if parsed is not update.get(ROOT) else _NOTHING
-        parsed = schema.parse(update)
-        # isinstance leaves the parameters of dict open; a TypeGuard would cost a call on every node.
-        fields: Mapping[str, Any] | None = (  # pyright: ignore[reportUnknownVariableType]
+            value = schema.parse(update.get(ROOT))
+            return value, {ROOT: value} if value is not update.get(ROOT) else _NOTHING
+        parsed: dict[str, Any] | BaseModel = schema.parse(update)  # or a dataclass, much the same
+        fields: Mapping[str, Any] | None = (
             parsed if isinstance(parsed, dict) else getattr(parsed, "__dict__", None)
         )
         if fields is None:  # a dataclass with slots
@@ -214,7 +213,7 @@ class HandoverCheck:
             new = fields.get(key, old)
             if new is not old and not (type(new) is type(old) in _SCALARS and new == old):
                 shipped[key] = new
-        return parsed, shipped  # pyright: ignore[reportUnknownVariableType] - as above
+        return parsed, shipped
 
     def _repeated(
         self, schema: Schema, pairs: Sequence[tuple[str, Any]], update: Mapping[str, Any]

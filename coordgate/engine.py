@@ -188,7 +188,7 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.ladder is None and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
-            output = _invoke(body.at_once, input, turn.config, **kwargs)
+            output = _invoke(body.at_once, turn.given, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
             self._failed(turn, error, config)
@@ -205,7 +205,7 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.ladder is None and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
-            output = await _ainvoke(body.at_once, input, turn.config, **kwargs)
+            output = await _ainvoke(body.at_once, turn.given, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
             self._failed(turn, error, config)
@@ -226,7 +226,9 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.ladder is None and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
-            async for chunk in lg.RunnableSeq.astream(body.steps, input, turn.config, **kwargs):
+            async for chunk in lg.RunnableSeq.astream(
+                body.steps, turn.given, turn.config, **kwargs
+            ):
                 yield chunk
             turn.commit(config)
         except BaseException as error:

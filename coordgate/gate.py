@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from types import CellType
 from typing import Any, Literal, NamedTuple, Self, overload
@@ -287,8 +287,7 @@ def _fingerprint(thing: Any, depth: int = 4) -> str:
         items = sorted(thing.items(), key=repr)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         return _fingerprint(items, depth)
     if isinstance(thing, list | tuple | set | frozenset):
-        items: Iterable[Any] = thing if depth else ()  # pyright: ignore[reportUnknownVariableType]
-        parts = [_fingerprint(each, depth - 1) for each in items]
+        parts = [_fingerprint(each, depth - 1) for each in thing] if depth else []  # pyright: ignore[reportUnknownVariableType]
         return f"[{','.join(sorted(parts) if isinstance(thing, set | frozenset) else parts)}]"
     code = getattr(thing, "__code__", None)
     name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"

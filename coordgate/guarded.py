@@ -1,7 +1,8 @@
 """The classes of guarded graphs: what `guard` adds to LangGraph's own, run by run."""
 
-# What super() is, only the classes that `guard` makes of these know:
-# pyright: reportUnknownVariableType=false
+# What super() is and what self has, only the classes that `guard` makes of these know:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -160,8 +161,7 @@ class GuardedGraph:
             else _SHOWN.intersection([modes] if isinstance(modes, str) else modes)
         )
         thread = None
-        configs: Sequence[RunnableConfig | None] = [config, self.config]  # type: ignore[attr-defined]
-        for each in configs:
+        for each in (config, self.config):  # type: ignore[attr-defined]
             known = each.get("configurable", {}) if each else {}
             if "thread_id" in known:
                 thread = str(known["thread_id"])

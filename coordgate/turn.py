@@ -64,6 +64,8 @@ class Turn:
         """Begin an attempt; with a ladder, the next one on it."""
         self.node = node
         self.state = state
+        # A rejected attempt must leave nothing behind: it may change only what it is given.
+        self.given = snapshot(state) if node.climbs else state
         self.config = config
         self.ladder = ladder
         self.above = RUNNING.get()
@@ -176,6 +178,8 @@ class Turn:
         if found is None or node.slow:
             return None
         judged, values = found
+        if judged is output and node.quick:
+            judged = output.copy()  # a gate judges what ships, and must not change it
         if node.quick and (self.rung is None or not isinstance(self.rung, Degrade)):
             state = self.state
             self.asked, passed = ask_all(node.quick, judged, state)

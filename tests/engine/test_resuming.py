@@ -140,7 +140,7 @@ def test_a_rejected_node_is_not_asked_again_what_was_answered(how: str) -> None:
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 def test_nothing_rejected_is_in_any_checkpoint(how: str, durability: str) -> None:
     """Whatever the durability, the history holds what shipped and no attempt before it."""
-    node = scripted({"draft": "bad", "log": ["bad"]}, {"draft": "good", "log": ["good"]})
+    node = scripted({"draft": "rejected", "log": ["rejected"]}, {"draft": "good", "log": ["good"]})
     builder = StateGraph(State)
     builder.add_node("write", node)
     builder.add_edge(START, "write")
@@ -148,8 +148,8 @@ def test_nothing_rejected_is_in_any_checkpoint(how: str, durability: str) -> Non
     app = guard(builder, {"write": spec}).compile(checkpointer=InMemorySaver())
     assert run(app, how, {}, durability=durability)["log"] == ["good"]
     for snapshot in app.get_state_history(CONFIG):
-        assert "bad" not in str(snapshot.values)
-        assert "bad" not in str(snapshot.tasks)
+        assert "rejected" not in str(snapshot.values)
+        assert "rejected" not in str(snapshot.tasks)
 
 
 @both
