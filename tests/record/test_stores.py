@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,8 +120,9 @@ def test_a_run_of_this_process_is_not_lost(store: Store) -> None:
 )
 def test_a_silent_run_of_another_host_is_lost(store: Store, process: str) -> None:
     """A run that cannot be looked up is lost when nothing was heard of it for a minute."""
-    fresh = a_run("fresh", status="running", started=NOW, ended=None, process=process)
-    stale = a_run("stale", status="running", started=NOW - 100, ended=None, process=process)
+    now = time.time()
+    fresh = a_run("fresh", status="running", started=now, ended=None, process=process)
+    stale = a_run("stale", status="running", started=now - 100, ended=None, process=process)
     store.write([fresh, stale])
     assert [run.status for run in store.runs()] == ["running", "lost"]
     assert [run.id for run in store.runs(status="lost")] == ["stale"]
