@@ -10,15 +10,19 @@ writes, a place to keep what belongs to it), and makes guarded copies of graphs.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import Context, copy_context
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any, get_type_hints
 
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.tracers.langchain import LangChainTracer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -29,6 +33,7 @@ from coordgate.errors import UnsupportedLangGraph
 from coordgate.statekey import ROOT, StateKey
 
 try:
+    from langgraph._internal._config import patch_config
     from langgraph._internal._constants import (
         CONF,
         CONFIG_KEY_READ,
@@ -66,8 +71,13 @@ except ImportError as error:  # pragma: no cover - needs another LangGraph
 
 __all__ = [
     "CONFIG_KEY_RUNTIME",
+    "CONFIG_KEY_SEND",
     "CONFIG_KEY_STREAM",
+    "PASSTHROUGH",
+    "TASKS",
     "ChannelWrite",
+    "ChannelWriteEntry",
+    "ChannelWriteTupleEntry",
     "CompiledStateGraph",
     "Pregel",
     "PregelNode",
@@ -215,42 +225,6 @@ def control_channels(write: ChannelWrite) -> Iterator[str]:
             yield channel
 
 
-class PlainWrite:
-    """What a ChannelWrite does with a plain dict, made ready once: its mappers and its constants.
-
-    LangGraph builds the list of a write's entries anew for each hand-over; nothing of it depends
-    on the value, so this keeps it. `ready` is False for a write of another kind.
-    """
-
-    __slots__ = ("_constants", "_mappers", "ready")
-
-    def __init__(self, write: ChannelWrite) -> None:
-        """Sort the entries of `write`."""
-        entries = write.writes
-        tuples = [e for e in entries if isinstance(e, ChannelWriteTupleEntry)]
-        constants = [e for e in entries if isinstance(e, ChannelWriteEntry)]
-        self._mappers = [entry.mapper for entry in tuples]
-        self._constants = [(entry.channel, entry.value) for entry in constants]
-        self.ready = (
-            len(tuples) + len(constants) == len(entries)
-            and all(entry.value is PASSTHROUGH for entry in tuples)
-            and not any(
-                e.value is PASSTHROUGH or e.mapper or e.skip_none or e.channel == TASKS
-                for e in constants
-            )
-            and [*entries[: len(tuples)]] == tuples
-        )
-
-    def __call__(self, update: dict[str, Any], config: Mapping[str, Any]) -> None:
-        """Write an update."""
-        written: list[tuple[str, Any]] = []
-        for mapper in self._mappers:
-            pairs = mapper(update)
-            if pairs:
-                written += pairs
-        config["configurable"][CONFIG_KEY_SEND](written + self._constants)
-
-
 def target_of(channel: str) -> str:
     """Return the node that a control channel starts."""
     return channel.rpartition(":")[2]
@@ -341,3 +315,68 @@ def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:
 
 
 assert CONF == "configurable"
+
+
+def plain_function(step: Runnable[Any, Any], name: str) -> Callable[[Any], Any] | None:
+    """Return a step's `func` or `afunc` if calling it with the state is all that the step does."""
+    if type(step) is not RunnableCallable:
+        return None
+    if step.trace or step.func_accepts or step.kwargs or step.explode_args or not step.recurse:
+        return None
+    found: Callable[[Any], Any] | None = getattr(step, name)
+    return found
+
+
+class OneStep(RunnableSeq):
+    """A sequence of one step, run without what LangGraph does for the steps that follow.
+
+    The traced run, the step's tag and the context of the step are those of a RunnableSeq.
+    """
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run the step within the node's traced run."""
+        assert config is not None
+        manager = self._start(input, config)
+        try:
+            config, context = _step_context(manager, config)
+            output = context.run(self.steps[0].invoke, input, config, **kwargs)
+        except BaseException as error:
+            manager.on_chain_error(error)
+            raise
+        self._end(manager, output)
+        return output
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run the step within the node's traced run."""
+        assert config is not None
+        manager = await self._astart(input, config)
+        try:
+            config, context = _step_context(manager, config)
+            step = self.steps[0].ainvoke(input, config, **kwargs)
+            output = await asyncio.create_task(step, context=context)
+        except BaseException as error:
+            await manager.on_chain_error(error)
+            raise
+        await self._aend(manager, output)
+        return output
+
+
+def _step_context(manager: Any, config: RunnableConfig) -> tuple[RunnableConfig, Context]:
+    """Return the config of the first step of a run, and the context that it runs in."""
+    config = patch_config(config, callbacks=manager.get_child("seq:step:1"))
+    for handler in manager.handlers:
+        if isinstance(handler, LangChainTracer):
+            with set_config_context(config, handler.run_map.get(str(manager.run_id))) as context:
+                # LangGraph enters the context that this leaves set up for the step.
+                return config, context.copy()
+    context = copy_context()
+    context.run(var_child_runnable_config.set, config)
+    return config, context
+
+
+def one_step(like: RunnableSeq, step: Runnable[Any, Any]) -> RunnableSeq:
+    """Return a sequence of one step that is traced like another sequence."""
+    made = object.__new__(OneStep if hasattr(RunnableSeq, "_start") else RunnableSeq)
+    vars(made).update(vars(like))
+    made.steps = [step]
+    return made

@@ -26,9 +26,7 @@ from coordgate.policy import Degrade, Fallback, Retry
 from coordgate.streams import StreamTap
 from coordgate.turn import Handover, Turn
 from coordgate.update import ship
-
-_invoke = lg.RunnableSeq.invoke
-_ainvoke = lg.RunnableSeq.ainvoke
+from coordgate.write import PlainWrite
 
 _WITHOUT_END = 2**31
 """For RetryPolicy.max_attempts where the ladder itself decides when to stop."""
@@ -41,7 +39,7 @@ class GuardedWrite(lg.ChannelWrite):
         """Take the place of `write`."""
         super().__init__(write.writes, tags=write.tags)
         self.plan = plan
-        self.plain = lg.PlainWrite(write)
+        self.plain = PlainWrite(write)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Judge the node's output and write it."""
@@ -188,7 +186,7 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.ladder is None and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
-            output = _invoke(body.at_once, turn.given, turn.config, **kwargs)
+            output = body.at_once.invoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
             self._failed(turn, error, config)
@@ -205,7 +203,7 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.ladder is None and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
-            output = await _ainvoke(body.at_once, turn.given, turn.config, **kwargs)
+            output = await body.at_once.ainvoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
             self._failed(turn, error, config)
@@ -276,10 +274,15 @@ class _Body:
     def __init__(self, steps: lg.RunnableSeq, *, feedback: bool) -> None:
         self.steps = steps
         self.feedback = feedback
-        self.at_once = steps
+        self.at_once = _sequence(steps, *lg.steps_of(steps), flat=True)
         *before, last, write = lg.steps_of(steps)
         if isinstance(write, GuardedWrite):
-            self.at_once = _sequence(steps, *before, _Joined(last, write), flat=True)
+            joined = _Joined(last, write)
+            self.at_once = (
+                _sequence(steps, *before, joined, flat=True)
+                if before
+                else lg.one_step(steps, joined)
+            )
 
 
 def _sequence(
@@ -301,11 +304,23 @@ class _Joined(Runnable[Any, Any]):
     def __init__(self, step: Runnable[Any, Any], write: GuardedWrite) -> None:
         self._step = step
         self._write = write
+        self._func = lg.plain_function(step, "func")
+        self._afunc = lg.plain_function(step, "afunc")
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        if self._func is not None and not kwargs:
+            output = self._func(input)
+            if type(output) is not dict and isinstance(output, Runnable):
+                output = output.invoke(input, config)
+            return self._write.invoke(output, config)
         return self._write.invoke(self._step.invoke(input, config, **kwargs), config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        if self._afunc is not None and not kwargs:
+            output = await self._afunc(input)
+            if type(output) is not dict and isinstance(output, Runnable):
+                output = await output.ainvoke(input, config)
+            return await self._write.ainvoke(output, config)
         return await self._write.ainvoke(await self._step.ainvoke(input, config, **kwargs), config)
 
 

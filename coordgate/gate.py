@@ -284,15 +284,15 @@ def _fingerprint(thing: Any, depth: int = 4) -> str:
     if isinstance(thing, functools.partial):
         return _fingerprint((thing.func, thing.args, thing.keywords), depth)
     if isinstance(thing, Mapping):
-        items = sorted(thing.items(), key=repr)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        items = sorted(thing.items(), key=repr)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - isinstance leaves it open
         return _fingerprint(items, depth)
     if isinstance(thing, list | tuple | set | frozenset):
-        parts = [_fingerprint(each, depth - 1) for each in thing] if depth else []  # pyright: ignore[reportUnknownVariableType]
+        parts = [_fingerprint(each, depth - 1) for each in thing] if depth else []  # pyright: ignore[reportUnknownVariableType] - isinstance leaves it open
         return f"[{','.join(sorted(parts) if isinstance(thing, set | frozenset) else parts)}]"
     code = getattr(thing, "__code__", None)
     name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
     if code is None:
-        kind: type[Any] = type(thing)  # pyright: ignore[reportUnknownVariableType]
+        kind: type[Any] = type(thing)  # pyright: ignore[reportUnknownVariableType] - the type of Any
         held = _fingerprint(getattr(thing, "__dict__", {}), depth - 1) if depth else ""
         return f"{name}:{kind.__module__}.{kind.__qualname__}:{held}"
     consts = [each for each in code.co_consts if isinstance(each, _PLAIN)]
@@ -338,7 +338,11 @@ def _ask_sync(how: str, parts: tuple[Gate, ...]) -> GateFunction:
         part = next(flow)
         while True:
             try:
-                part = flow.send(as_verdict(part(output, state)))
+                answered = as_verdict(part(output, state))
+            except Exception as error:  # noqa: BLE001 - a part that raises has not passed
+                answered = raised(error)
+            try:
+                part = flow.send(answered)
             except StopIteration as done:
                 verdict: Verdict = done.value
                 return verdict
@@ -351,8 +355,11 @@ def _ask_async(how: str, parts: tuple[Gate, ...]) -> GateFunction:
         flow = _composed(how, parts)
         part = next(flow)
         while True:
-            answer = part(output, state)
-            answered = as_verdict(await answer if inspect.isawaitable(answer) else answer)
+            try:
+                answer = part(output, state)
+                answered = as_verdict(await answer if inspect.isawaitable(answer) else answer)
+            except Exception as error:  # noqa: BLE001 - a part that raises has not passed
+                answered = raised(error)
             try:
                 part = flow.send(answered)
             except StopIteration as done:

@@ -90,7 +90,7 @@ class _GuardedBuilder:
 
 
 def _guarded_builder(builder: Any, settings: GraphGuard) -> Any:
-    kind: type[Any] = type(builder)  # pyright: ignore[reportUnknownVariableType]
+    kind: type[Any] = type(builder)  # pyright: ignore[reportUnknownVariableType] - the type of Any
     if issubclass(kind, _GuardedBuilder):
         settings = _laid_over(settings, builder.coordgate)
         kind = kind.bare_class
@@ -99,7 +99,7 @@ def _guarded_builder(builder: Any, settings: GraphGuard) -> Any:
 
 
 def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
-    kind: type[Any] = type(app)  # pyright: ignore[reportUnknownVariableType]
+    kind: type[Any] = type(app)  # pyright: ignore[reportUnknownVariableType] - the type of Any
     nodes: dict[str, Any] = dict(app.nodes)
     if issubclass(kind, GuardedGraph):
         settings = _laid_over(settings, app.coordgate)
@@ -237,7 +237,7 @@ def _retry_engine(runnable: Runnable[Any, Any]) -> str | None:
         while isinstance(inner, RunnableBindingBase):
             if isinstance(inner, RunnableRetry):
                 return "with_retry()"
-            inner = inner.bound  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            inner = inner.bound  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
         function = getattr(inner, "func", None) or getattr(inner, "afunc", None)
         while function is not None:
             module = getattr(function, "__globals__", {}).get("__name__", "").partition(".")[0]

@@ -96,7 +96,7 @@ class Ladder:
         self.place = Place()
         self.next: Rung | None = None
         self.tag = ""
-        self.failed = 0
+        self.failed: Exception | None = None
         self.slot: Any = None
         self.history: list[tuple[str, ...]] = []
         self.rejected: Any = None
@@ -116,8 +116,15 @@ class Ladder:
             case _:
                 self.emit("failed")
 
+    def begin(self) -> None:
+        """Forget the last failure: the attempt that it led to begins, or none will."""
+        self.failed = None
+        if _FAILED.get() is self:
+            _FAILED.set(None)
+
     def emit(self, status: TransitionStatus) -> None:
         """Record the transition with all its attempts, once."""
+        self.begin()
         run = self.run
         if run is not None and run.open.pop(id(self), None) is not None:
             self.raw.status = status
@@ -166,7 +173,7 @@ class Ladder:
         `made` counts the failures of this kind so far: it tells how long to wait.
         """
         self.tag = f"{tag}:{min(made, LONGEST) - 1}" if made else tag
-        self.failed = id(error)
+        self.failed = error
         _FAILED.set(self)
         _mark(error, _LADDER, self)
         if self.slot is not None:
@@ -223,7 +230,7 @@ def next_tag(error: BaseException, node: NodePlan) -> str:
     """Return which of a node's merged retry policies is to run the next attempt; empty for none."""
     # The same exception object may be raised by several tasks at once: this context's ladder first.
     for ladder in (_FAILED.get(), getattr(error, _LADDER, None)):
-        if isinstance(ladder, Ladder) and ladder.node is node and ladder.failed == id(error):
+        if isinstance(ladder, Ladder) and ladder.node is node and ladder.failed is error:
             return ladder.tag
     return ""
 

@@ -208,7 +208,7 @@ def _wrapped(function: Callable[..., Any], declared: NodeGuard) -> Callable[...,
         @functools.wraps(function)
         def generator(*args: Any, **kwargs: Any) -> Any:
             require_guard(name, declared)
-            return (yield from function(*args, **kwargs))  # pyright: ignore[reportUnknownVariableType]
+            return (yield from function(*args, **kwargs))  # pyright: ignore[reportUnknownVariableType] - whatever the function returns
 
         wrapper = generator
     elif inspect.iscoroutinefunction(function):

@@ -140,7 +140,7 @@ _ROLES = frozenset({"human", "user", "ai", "assistant", "system", "developer", "
 def check_messages(value: Any) -> None:
     """Check what `add_messages` takes: a message, or a list of them, in any of their notations."""
     several = isinstance(value, list) or (isinstance(value, tuple) and not _is_message(value))
-    for position, item in enumerate(value if several else [value]):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    for position, item in enumerate(value if several else [value]):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - isinstance leaves it open
         if not _is_message(item):
             raise TypeError(
                 f"item {position} is not a message: {shorten(item)}; use a message object, "
@@ -152,7 +152,7 @@ def _is_message(item: Any) -> bool:
     if isinstance(item, str):
         return True
     if isinstance(item, tuple | list):
-        return len(item) == 2 and isinstance(item[0], str)  # pyright: ignore[reportUnknownArgumentType]
+        return len(item) == 2 and isinstance(item[0], str)  # pyright: ignore[reportUnknownArgumentType] - isinstance leaves it open
     if isinstance(item, Mapping):
         return "content" in item or "role" in item or "type" in item
     return hasattr(item, "content") and hasattr(item, "type")

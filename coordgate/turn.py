@@ -81,6 +81,7 @@ class Turn:
                     self.reads = snapshot(state)
                     self.started = time.time()
         else:
+            ladder.begin()
             before = ladder.turn
             self.namespace, self.around = before.namespace, before.around
             self.rung = ladder.next
@@ -283,7 +284,7 @@ class Turn:
         if isinstance(error, ParentCommand):
             raw.outcome = "handed_up"
             ladder = self._climb(error)
-            if error.args[0].graph != Command.PARENT:  # pyright: ignore[reportUnknownMemberType]
+            if error.args[0].graph != Command.PARENT:  # pyright: ignore[reportUnknownMemberType] - a Command of any node
                 return ladder  # LangGraph may give the Command to this task's writers
             ladder.emit("handed_up")
             return None
