@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
@@ -53,9 +53,9 @@ class Checked:
     """The update as returned, by key; in a graph without keys, its one value."""
     output: Any
     """What gates are given: the parsed object where `returns` is declared, else the update."""
-    values: Mapping[str, Any]
-    """The values that ship instead of those returned, by key; only where they differ."""
-    violations: Sequence[Violation] = field(default=())
+    values: Sequence[Any] | None = None
+    """The values that ship, one for each pair that was checked; None where all stay as they are."""
+    violations: Sequence[Violation] = ()
     """What breaks the contract; empty if nothing does."""
 
 
@@ -183,20 +183,21 @@ class HandoverCheck:
         update = dict(pairs)
         returned: Any = update.get(ROOT) if self._rooted else update
         output: Any = dict(update) if returned is update else returned
-        shipped: Mapping[str, Any] = _NOTHING
+        values = [value for _, value in pairs]
         if self._schema is not None:
             try:
                 output, shipped = self._parsed(self._schema, update)
+                values = [shipped.get(key, value) for key, value in pairs]
+                if len(update) < len(pairs):
+                    values = self._each(self._schema, pairs, update)
             except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
                 violations += violations_of(error)
-            if len(update) < len(pairs):
-                violations += self._repeated(self._schema, pairs, update)
-        keys = self._keys
-        for key, value in pairs:
-            check = keys.get(key)
+        for (key, _), value in zip(pairs, values, strict=True):
+            check = self._keys.get(key)
             if check is not None:
-                violations += check(shipped.get(key, value))
-        return Checked(returned, output, shipped, violations)
+                violations += check(value)
+        same = all(new is old for new, (_, old) in zip(values, pairs, strict=True))
+        return Checked(returned, output, None if same else values, violations)
 
     def _parsed(self, schema: Schema, update: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
         if self._rooted:
@@ -215,18 +216,13 @@ class HandoverCheck:
                 shipped[key] = new
         return parsed, shipped
 
-    def _repeated(
+    def _each(
         self, schema: Schema, pairs: Sequence[tuple[str, Any]], update: Mapping[str, Any]
-    ) -> list[Violation]:
-        """Check the values of a key that comes more than once, which the last one hides."""
-        found: list[Violation] = []
-        for key, value in pairs:
-            if value is not update[key]:
-                try:
-                    schema.parse({**update, key: value})
-                except Exception as error:  # noqa: BLE001 - as above
-                    found += violations_of(error)
-        return found
+    ) -> list[Any]:
+        """Parse the values of a key that comes more than once, which the last one would hide."""
+        return [
+            self._parsed(schema, {**update, key: value})[1].get(key, value) for key, value in pairs
+        ]
 
     def _undeclared(self, key: str, value: Any) -> Violation:
         rule = f"is not a key of the state, and LangGraph would drop it{_nearest(key, self._types)}"

@@ -93,7 +93,9 @@ class GuardedWrite(lg.ChannelWrite):
         checked = check(self.plan, output)
         if self.plan.enforces and checked.violations:
             raise ContractViolation(self.plan.name, checked.violations)
-        return ship(output, checked.values, self.plan.keys) if self.plan.enforces else output
+        if not self.plan.enforces or checked.values is None:
+            return output
+        return ship(output, iter(checked.values), self.plan.keys)
 
     def _handed_up(self, ladder: Ladder, output: Any) -> Handover:
         """Judge what a subgraph handed up to this graph; no further attempt can be made."""
@@ -311,7 +313,7 @@ class _Joined(Runnable[Any, Any]):
         if self._func is not None and not kwargs:
             output = self._func(input)
             if type(output) is not dict and isinstance(output, Runnable):
-                output = output.invoke(input, config)
+                output = output.invoke(input, config)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
             return self._write.invoke(output, config)
         return self._write.invoke(self._step.invoke(input, config, **kwargs), config)
 
@@ -319,7 +321,7 @@ class _Joined(Runnable[Any, Any]):
         if self._afunc is not None and not kwargs:
             output = await self._afunc(input)
             if type(output) is not dict and isinstance(output, Runnable):
-                output = await output.ainvoke(input, config)
+                output = await output.ainvoke(input, config)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
             return await self._write.ainvoke(output, config)
         return await self._write.ainvoke(await self._step.ainvoke(input, config, **kwargs), config)
 

@@ -106,11 +106,11 @@ def check(node: NodePlan, output: Any) -> Checked:
         return Checked(
             output,
             output,
-            {},
+            None,
             [Violation("(update)", str(error), shorten(output))],
         )
     if not pairs and is_handed_up(output):
-        return Checked({}, {}, {}, node.misroutes(output))
+        return Checked({}, {}, None, node.misroutes(output))
     checked = node.check(pairs)
     if type(output) is dict:
         return checked

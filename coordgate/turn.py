@@ -30,7 +30,7 @@ from coordgate.policy import Cause, Degrade, Feedback, Rung
 from coordgate.record import Outcome, TransitionStatus
 from coordgate.run import RUN
 from coordgate.statekey import ROOT
-from coordgate.update import is_handed_up, ship
+from coordgate.update import is_handed_up, read, ship
 
 Handover: TypeAlias = Generator[Question, Sequence[Judgement], Any]
 """Yields a question for slow gates at most once, and returns the output that ships."""
@@ -164,13 +164,13 @@ class Turn:
                 self._fail("rejected", [f"{j.gate}: {j.verdict.reason}" for j in failed])
                 if node.enforces:
                     raise GateRejected(node.name, failed[0].gate, raw.reasons)
-        if not node.enforces or not checked.values:
+        if not node.enforces or checked.values is None:
             return output
-        values = checked.values
-        rooted = ROOT in values
-        self.update = values[ROOT] if rooted else {**self.update, **values}
+        shipped = ship(output, iter(checked.values), node.keys)
+        pairs = dict(read(shipped, node.keys, node.reduced))
+        self.update = pairs.get(ROOT, pairs)
         self.recorded = self._recorded(self.update)
-        return ship(output, checked.values, node.keys)
+        return shipped
 
     def hand_over_now(self, output: dict[str, Any]) -> Any:
         """Do what `hand_over` does, for a plain dict and quick gates that pass; None if not so."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from langgraph.func import entrypoint
@@ -63,23 +63,21 @@ def _read(output: Any, keys: frozenset[str]) -> list[Pair]:
     )
 
 
-def ship(output: Any, values: Mapping[str, Any], keys: frozenset[str]) -> Any:
-    """Return the output with other values for some keys; its shape stays."""
-    if not values:
-        return output
+def ship(output: Any, values: Iterator[Any], keys: frozenset[str]) -> Any:
+    """Return the output with other values, in the order in which `read` gave them."""
     if isinstance(output, dict) and keys != _ROOTED:
-        return {k: _rewrapped(v, values[k]) if k in values else v for k, v in output.items()}
+        return {key: _rewrapped(old, next(values)) for key, old in output.items()}
     if isinstance(output, Command):
         update = output.update
         if isinstance(update, dict):
-            return dataclasses.replace(output, update=ship(update, values, keys))
-        pairs = [(k, values.get(k, v)) for k, v in _read_command(output, keys)]
-        return dataclasses.replace(output, update=pairs)
+            return dataclasses.replace(output, update=ship(update, values, frozenset()))
+        pairs = [(key, _rewrapped(old, next(values))) for key, old in _read_command(output, keys)]
+        return dataclasses.replace(output, update=pairs) if pairs else output
     if _has_commands(output):
         return [ship(part, values, keys) for part in output]
     if keys == _ROOTED:
-        return _rewrapped(output, values[ROOT])
-    return {k: values.get(k, v) for k, v in _fields(output, keys)}
+        return output if output is None else _rewrapped(output, next(values))
+    return {key: _rewrapped(old, next(values)) for key, old in _fields(output, keys)}
 
 
 def opened(value: Any) -> Any:

@@ -28,7 +28,7 @@ class PlainWrite:
             len(tuples) + len(constants) == len(entries)
             and all(entry.value is lg.PASSTHROUGH for entry in tuples)
             and not any(
-                e.value is lg.PASSTHROUGH or e.mapper or e.skip_none or e.channel == lg.TASKS
+                e.value is lg.PASSTHROUGH or e.mapper or e.skip_none or e.channel == lg.TASKS  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType] - LangGraph leaves it open
                 for e in constants
             )
             and [*entries[: len(tuples)]] == tuples

@@ -201,7 +201,7 @@ class SqliteStore:
     def _all_runs(self, newest_first: bool, status: RunStatus | None) -> Iterator[Run]:
         # A run that is stored as running may be lost; the rest stands as it is stored.
         wanted = [status, "running"] if status == "lost" else [status]
-        some = f"status IN ({', '.join('?' * len(wanted))})" if status else "?1 IS NULL"
+        some = f"status IN ({', '.join('?' * len(wanted))})" if status else "? IS NULL"
         way, order = ("<", "DESC") if newest_first else (">", "ASC")
         after: list[Any] = []
         while True:

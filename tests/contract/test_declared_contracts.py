@@ -337,3 +337,35 @@ def test_what_is_no_update_is_a_violation(value: Any, how: str) -> None:
     """Anything that LangGraph would refuse is refused with the shapes that it takes."""
     found = violations(value, {"notes": NotRequired[list[str]]}, how)
     assert "a node returns a dict of state keys" in found["(update)"]
+
+
+def as_pairs(first: Any, second: Any) -> Any:
+    """Return one Command that writes a key twice."""
+    return Command(update=[("scores", first), ("scores", second)])
+
+
+def as_commands(first: Any, second: Any) -> Any:
+    """Return two Commands that write the same key."""
+    return [Command(update={"scores": first}), Command(update={"scores": second})]
+
+
+@both
+@pytest.mark.parametrize("shape", [as_pairs, as_commands])
+def test_a_key_written_twice_ships_both_values(shape: Callable[[Any, Any], Any], how: str) -> None:
+    """Of two writes to one declared key, each is parsed and ships; the first must fit, too."""
+
+    class Reduced(typing.TypedDict, total=False):
+        scores: Annotated[list[Any], operator.add]
+
+    def written(first: Any, second: Any) -> Any:
+        builder = StateGraph(Reduced)
+        builder.add_node("write", scripted(shape(first, second)))
+        builder.add_edge(START, "write")
+        spec = NodeGuard(Contract(returns={"scores": list[int]}))
+        return run(guard(builder, {"write": spec}).compile(), how)
+
+    assert written([1], [2]) == {"scores": [1, 2]}
+    assert written(["1"], ["2"]) == {"scores": [1, 2]}
+    for bad in ((["one"], [2]), ([1], ["two"])):
+        with pytest.raises(ContractViolation, match=r"scores\.0"):
+            written(*bad)

@@ -199,21 +199,21 @@ def test_an_entrypoint_final_is_judged_by_its_value_and_keeps_what_it_saves() ->
     @entrypoint(checkpointer=InMemorySaver())
     def flow(given: str, *, previous: int | None = None) -> entrypoint.final[Any, int]:
         """Count the runs."""
-        return entrypoint.final(value=given, save=(previous or 0) + 1)
+        return entrypoint.final(value=f"{given}{previous or 0}", save=(previous or 0) + 1)
 
     (name,) = flow.nodes
     seen: list[Any] = []
     spec = NodeGuard(
-        contract=Contract(returns=int), gates=[lambda value: seen.append(value) or value < 9]
+        contract=Contract(returns=int), gates=[lambda value: seen.append(value) or value < 90]
     )
     app = guard(flow, {name: spec})
     config = {"configurable": {"thread_id": "1"}}
-    assert app.invoke("5", config) == 5
-    assert app.invoke("6", config) == 6
-    assert seen == [5, 6]
+    assert app.invoke("5", config) == 50
+    assert app.invoke("6", config) == 61
+    assert seen == [50, 61]
     with pytest.raises(GateRejected):
         app.invoke("9", config)
-    assert app.get_state(config).values == 6
+    assert app.get_state(config).values == 61
 
 
 @both

@@ -95,6 +95,22 @@ def test_feedback_after_a_violation_names_key_and_rule(how: str) -> None:
 
 
 @both
+def test_feedback_holds_every_reason(how: str) -> None:
+    """All gates that did not pass, and all that broke the contract, are among the reasons."""
+    node = scripted({"draft": 3, "told": "no"}, {"draft": "a"}, {"draft": "abc"}, name="write")
+    gates = [
+        gate(name="long")(lambda output: len(output["draft"]) > 2),
+        gate(name="c")(lambda output: output["draft"].endswith("c")),
+    ]
+    run(one(node, NodeGuard(gates=gates, policy=Policy(Retry(2)))), how)
+    _, second, third = node.feedbacks
+    assert second is not None
+    assert [reason.partition(":")[0] for reason in second.reasons] == ["draft", "told"]
+    assert third is not None
+    assert third.reasons == ("long: did not pass", "c: did not pass")
+
+
+@both
 def test_feedback_after_an_exception_names_it(how: str) -> None:
     """Of an attempt that raised, the reason is the exception, and nothing was rejected."""
     node = scripted(KeyError("topic"), {"draft": "abc"}, name="write")

@@ -11,6 +11,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send
 
 from coordgate import (
+    ContractViolation,
     NodeGuard,
     Policy,
     Retry,
@@ -300,3 +301,34 @@ def test_an_entrypoint_is_a_run_of_one_transition(how: str) -> None:
     assert run(guard(flow, tracer=tracer), how, 4) == 8
     assert [(t.node, t.status) for t in tracer.transitions] == [("flow", "accepted")]
     assert statuses(tracer) == ["completed"]
+
+
+@both
+def test_each_round_has_its_own_producers_only(how: str) -> None:
+    """A node that is reached twice, from two nodes, names each time the one that it came from."""
+    tracer = RecordingTracer()
+    builder = line("a", "c")
+    builder.add_node("b", says("b"))
+    builder.add_edge("b", "c")
+    builder.add_conditional_edges("c", lambda s: END if "b" in s["log"] else "b", ["b", END])
+    run(guard(builder, tracer=tracer).compile(), how)
+    assert [(t.node, t.producers) for t in tracer.transitions] == [
+        ("a", ()),
+        ("c", ("a",)),
+        ("b", ("c",)),
+        ("c", ("b",)),
+    ]
+
+
+@both
+def test_a_router_to_nowhere_is_a_violation_of_the_node(how: str) -> None:
+    """A conditional edge that names no node would end a bare run in silence; here it is told."""
+    builder = line("a")
+    builder.add_node("next", says("next"))
+    builder.add_conditional_edges("a", lambda state: "nxet")
+    assert run(builder.compile(), how) == {"log": ["a"]}
+    tracer = RecordingTracer()
+    with pytest.raises(ContractViolation, match=r"no such node; did you mean 'next'\?") as caught:
+        run(guard(builder, tracer=tracer).compile(), how)
+    assert (caught.value.node, caught.value.direction) == ("a", "route")
+    assert [t.status for t in tracer.transitions] == ["failed"]

@@ -97,6 +97,20 @@ def test_what_would_be_rejected_ships_and_is_recorded(how: str) -> None:
 
 
 @both
+def test_every_quick_gate_is_asked(how: str) -> None:
+    """A rejection by the first gate does not spare the others: each verdict is wanted."""
+    passing = gate(name="passing")(lambda output: True)
+    app, tracer = observed(scripted({"draft": "x"}), NodeGuard(gates=[never, passing, broken]))
+    assert run(app, how)["draft"] == "x"
+    (attempt,) = tracer.attempts("write")
+    assert [(v.gate, v.passed) for v in attempt.verdicts] == [
+        ("never", False),
+        ("passing", True),
+        ("broken", False),
+    ]
+
+
+@both
 def test_a_violation_ships_unparsed_and_is_recorded(how: str) -> None:
     """What breaks or would change under the contract ships as the node returned it."""
     contract = Contract(returns={"draft": str, "count": int})

@@ -10,7 +10,7 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 
-from coordgate import Fallback, GateRejected, NodeGuard, Policy, Retry, gate, guard
+from coordgate import Fallback, GateRejected, NodeGuard, Policy, Retry, feedback, gate, guard
 from coordgate.testing import ScriptedModel, scripted
 
 
@@ -244,3 +244,20 @@ def test_astream_events_do_not_break_on_a_rejection() -> None:
     events = asyncio.run(collected(app.astream_events(given, version="v2")))
     assert events[-1]["event"] == "on_chain_end"
     assert events[-1]["data"]["output"]["messages"][-1].text == "No idea"
+
+
+@both
+def test_a_message_taken_back_and_handed_over_whole_is_shown(how: str) -> None:
+    """Streamed by a rejected attempt, then returned without a model under its old id: shown."""
+    model = ScriptedModel(AIMessage("I promise", id="a"))
+
+    def chat(state: Chat) -> Any:
+        if feedback() is None:
+            return {"messages": model.invoke(state["messages"])}
+        return {"messages": AIMessage("No idea", id="a")}
+
+    builder = StateGraph(Chat)
+    builder.add_node("chat", chat)
+    builder.add_edge(START, "chat")
+    app = guard(builder, {"chat": NodeGuard(**RETRY)}).compile()
+    assert shown(streamed(app, how, "messages")) == "No idea"

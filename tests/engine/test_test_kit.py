@@ -1,10 +1,7 @@
 """The test kit itself: `coordgate.testing`."""
 
 import asyncio
-import re
-import traceback
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
@@ -14,8 +11,6 @@ from langgraph.graph import START, StateGraph
 
 from coordgate import ConfigurationError, CoordgateError, Feedback, guard
 from coordgate.testing import NEVER, RecordingTracer, ScriptedModel, ScriptEnded, scripted
-
-GUIDE = Path(__file__).parents[2] / "docs" / "testing.md"
 
 
 class State(TypedDict, total=False):
@@ -157,15 +152,3 @@ def test_a_recording_tracer_redacts_unless_it_is_told_not_to() -> None:
         builder.add_edge(START, "write")
         guard(builder, tracer=tracer).compile().invoke({})
         assert tracer.of("write")[0].writes == f'{{"draft":"{shown}"}}'
-
-
-def test_the_guide_runs() -> None:
-    """Every python block of docs/testing.md runs, one after another."""
-    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    assert blocks
-    names: dict[str, Any] = {"__name__": "guide"}
-    for block in blocks:
-        try:
-            exec(compile(block, str(GUIDE), "exec", dont_inherit=True), names)  # noqa: S102
-        except Exception:  # noqa: BLE001 - whatever it raises, the block is what is to be seen
-            pytest.fail(f"{block}\n{traceback.format_exc()}")

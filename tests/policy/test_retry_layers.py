@@ -196,3 +196,12 @@ def test_a_parent_may_retry_what_its_own_gate_rejects(how: str) -> None:
     parent = NodeGuard(gates=[good], policy=Policy(Retry(1)))
     assert run(nested(node, child, parent), how) == GOOD
     assert node.calls == 3
+
+
+@both
+def test_a_parent_does_not_repeat_what_a_childs_gate_rejected(how: str) -> None:
+    """A child without a policy fails at once; the parent's Retry is passed by, its fallback not."""
+    node = scripted(BAD, GOOD)
+    parent = NodeGuard(policy=Policy(Retry(2), Fallback(lambda state: {"draft": "spare"})))
+    assert run(nested(node, NodeGuard(gates=[good]), parent), how) == {"draft": "spare"}
+    assert node.calls == 1
