@@ -1,5 +1,6 @@
 """Agent graphs on LangGraph with handoff contracts, validation gates, policies and a record."""
 
+from coordgate.answers import Approve, Edit, Reject, RetryWith
 from coordgate.contract import Contract
 from coordgate.errors import (
     ConfigurationError,
@@ -15,16 +16,19 @@ from coordgate.errors import (
 from coordgate.gate import Gate, Verdict, gate
 from coordgate.graph import guard
 from coordgate.node import NodeGuard, feedback, gated
-from coordgate.policy import Degrade, Fallback, Feedback, Policy, Retry
+from coordgate.policy import Degrade, Escalate, Fallback, Feedback, Policy, Retry
 from coordgate.stores import open_store
 from coordgate.tracer import Tracer
 
 __all__ = [
+    "Approve",
     "ConfigurationError",
     "Contract",
     "ContractViolation",
     "CoordgateError",
     "Degrade",
+    "Edit",
+    "Escalate",
     "Fallback",
     "Feedback",
     "Gate",
@@ -32,7 +36,9 @@ __all__ = [
     "HandoffError",
     "NodeGuard",
     "Policy",
+    "Reject",
     "Retry",
+    "RetryWith",
     "StoreError",
     "Tracer",
     "UngatedError",

@@ -1,6 +1,6 @@
 """The one file that touches LangGraph's private names: a release that moves them breaks this file.
 
-It reads a compiled graph (its state keys, edges and retry policies), reads a task's config (its
+It reads a compiled graph (its edges and retry policies), reads a task's config (its
 writes, a place to keep what belongs to it), and makes guarded copies of graphs.
 """
 
@@ -12,35 +12,38 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any, get_type_hints
+from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.langchain import LangChainTracer
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.types import CachePolicy, RetryPolicy
-from pydantic import BaseModel
 
 from coordgate.errors import UnsupportedLangGraph
-from coordgate.statekey import ROOT, StateKey
 
 try:
     from langgraph._internal._config import patch_config
     from langgraph._internal._constants import (
         CONF,
+        CONFIG_KEY_CHECKPOINTER,
         CONFIG_KEY_READ,
         CONFIG_KEY_RUNTIME,
         CONFIG_KEY_SCRATCHPAD,
         CONFIG_KEY_SEND,
         CONFIG_KEY_STREAM,
+        CONFIG_KEY_TASK_ID,
+        INTERRUPT,
+        RESUME,
         TASKS,
     )
     from langgraph._internal._runnable import (
@@ -50,7 +53,10 @@ try:
         set_config_context,
     )
     from langgraph.pregel import _retry as _retry_loop
-    from langgraph.pregel._algo import LazyAtomicCounter
+    from langgraph.pregel._algo import (
+        LazyAtomicCounter,
+        _scratchpad,  # pyright: ignore[reportPrivateUsage]
+    )
     from langgraph.pregel._messages import StreamMessagesHandler
     from langgraph.pregel._read import DEFAULT_BOUND, PregelNode
     from langgraph.pregel._retry import (
@@ -126,6 +132,84 @@ def with_answers(config: RunnableConfig) -> RunnableConfig:
     return {**config, "configurable": {**own, CONFIG_KEY_SCRATCHPAD: counted}}
 
 
+def has_checkpointer(config: Mapping[str, Any]) -> bool:
+    """Return whether what the task writes can be read again later."""
+    return config["configurable"].get(CONFIG_KEY_CHECKPOINTER) is not None
+
+
+def waiting(config: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the values of the interrupts that the task was waiting with when the run began."""
+    pad = config["configurable"][CONFIG_KEY_SCRATCHPAD]
+    task = config["configurable"].get(CONFIG_KEY_TASK_ID)
+    for task_id, channel, value in _loaded(pad).get("pending_writes", ()):
+        if task_id == task and channel == INTERRUPT:
+            for each in value if isinstance(value, list | tuple) else (value,):
+                yield each.value
+
+
+def answers(config: Mapping[str, Any]) -> list[Any]:
+    """Return the task's own list of the answers to its interrupts, in their order."""
+    found: list[Any] = config["configurable"][CONFIG_KEY_SCRATCHPAD].resume
+    return found
+
+
+def keep_answers(config: Mapping[str, Any]) -> None:
+    """Have all the answers of a task that pauses kept; LangGraph keeps those it asked for last."""
+    known = answers(config)
+    if known:
+        config["configurable"][CONFIG_KEY_SEND]([(RESUME, list(known))])
+
+
+def answers_given(config: Mapping[str, Any]) -> list[Any]:
+    """Return what stands for `Command(resume=...)`, of the task's graph and those around it.
+
+    LangGraph keeps it with the checkpoint after it was taken, and gives it again in a later run.
+    """
+    found: list[Any] = []
+    pad = config["configurable"][CONFIG_KEY_SCRATCHPAD]
+    while pad is not None:
+        loaded = _loaded(pad)
+        given = loaded.get("null_resume_write")
+        if given is not None:
+            found.append(given[2])
+        pad = loaded.get("parent_scratchpad")
+    return found
+
+
+def is_answered(config: Mapping[str, Any], position: int) -> bool:
+    """Return whether the interrupt at a position has an answer."""
+    pad = config["configurable"][CONFIG_KEY_SCRATCHPAD]
+    return len(pad.resume) > position or pad.get_null_resume(False) is not None
+
+
+def asking(
+    config: RunnableConfig, position: int, *, beside: frozenset[int] = frozenset(), takes: bool
+) -> RunnableConfig:
+    """Return a config in which interrupts count from a position, and leave out those in `beside`.
+
+    With `takes` unset they take no answer that is not the task's own.
+    """
+    own: dict[str, Any] = config["configurable"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
+    pad = own[CONFIG_KEY_SCRATCHPAD]
+    free = itertools.filterfalse(beside.__contains__, itertools.count(position))
+    changed = replace(pad, interrupt_counter=free.__next__)
+    if not takes:
+        changed = replace(changed, get_null_resume=_no_answer)
+    return {**config, "configurable": {**own, CONFIG_KEY_SCRATCHPAD: changed}}
+
+
+def _no_answer(consume: bool = False) -> None:
+    """Stand in for a task's way to `Command(resume=...)`."""
+
+
+def _loaded(pad: Any) -> Mapping[str, Any]:
+    """Return what LangGraph made a task's scratchpad of."""
+    function = pad.get_null_resume
+    cells = function.__closure__ or ()
+    names = function.__code__.co_freevars
+    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=True)}
+
+
 def task_id_in(error: BaseException) -> str | None:
     """Return the id of the task that LangGraph's retry loop noted on an error."""
     for note in reversed(getattr(error, "__notes__", ())):
@@ -151,83 +235,9 @@ def runnable_nodes(app: Pregel[Any, Any, Any, Any]) -> Iterator[tuple[str, Prege
             yield name, node
 
 
-def state_keys(app: Pregel[Any, Any, Any, Any]) -> list[StateKey]:
-    """Return what the graph's state says of each key that a node may write."""
-    builder = getattr(app, "builder", None)
-    if builder is None:
-        ends = app.channels.get(END)
-        return [StateKey(ROOT, getattr(ends, "UpdateType", Any))]
-    schemas = [builder.state_schema, *(s for s in builder.schemas if s is not builder.state_schema)]
-    hints = [(schema, _hints(schema)) for schema in schemas]
-    keys = [_state_key(name, channel, hints) for name, channel in builder.channels.items()]
-    return keys + [StateKey(name, Any, "managed") for name in builder.managed]
-
-
-def _state_key(name: str, channel: Any, hints: list[tuple[Any, dict[str, Any]]]) -> StateKey:
-    found = ((s, h[name]) for s, h in hints if name in h)
-    schema, annotation = next(found, (None, getattr(channel, "UpdateType", Any)))
-    model = schema if isinstance(schema, type) and issubclass(schema, BaseModel) else None
-    reducer = getattr(channel, "operator", None) or getattr(channel, "reducer", None)
-    if reducer is not None:
-        if "messages" in getattr(reducer, "__name__", "") and _is_langgraph(reducer):
-            return StateKey(name, annotation, "messages", reducer)
-        if not hasattr(channel, "operator"):
-            return StateKey(name, Any, "reducer", _unknown)
-        return StateKey(name, annotation, "reducer", reducer)
-    if type(channel).__name__ == "Topic":
-        return StateKey(name, channel.UpdateType)
-    return StateKey(name, annotation, model=model)
-
-
-def _unknown(old, new):  # type: ignore[no-untyped-def]  # its parameters must be unannotated
-    """Stand in for a reducer over batches of updates, whose update type is not annotated."""
-
-
-def _is_langgraph(function: Any) -> bool:
-    function = getattr(function, "func", function)
-    return str(getattr(function, "__module__", "")).startswith("langgraph.")
-
-
-def _hints(schema: Any) -> dict[str, Any]:
-    if not hasattr(schema, "__annotations__"):
-        return {ROOT: schema}
-    try:
-        return get_type_hints(schema, include_extras=True)
-    except (NameError, TypeError):
-        return {}
-
-
 def steps_of(seq: RunnableSeq) -> list[Runnable[Any, Any]]:
     """Return the steps of a node's executable: its own, then its writes."""
     return seq.steps
-
-
-def input_keys(node: PregelNode) -> tuple[str, ...]:
-    """Return the state keys that a node is handed; empty where it is handed one value."""
-    return tuple(node.channels) if isinstance(node.channels, list) else ()
-
-
-def static_targets(app: Pregel[Any, Any, Any, Any], name: str) -> tuple[str, ...]:
-    """Return where a node's own edges go, conditional ones left out."""
-    builder = getattr(app, "builder", None)
-    if builder is None:
-        return ()
-    own = {end for start, end in builder.edges if start == name}
-    own |= {end for starts, end in builder.waiting_edges if name in starts}
-    return tuple(sorted(own - {END}))
-
-
-def control_channels(write: ChannelWrite) -> Iterator[str]:
-    """Yield the channels by which a write sends control along the node's static edges."""
-    for entry in write.writes:
-        channel = getattr(entry, "channel", "")
-        if channel.startswith(("branch:to:", "join:")):
-            yield channel
-
-
-def target_of(channel: str) -> str:
-    """Return the node that a control channel starts."""
-    return channel.rpartition(":")[2]
 
 
 def function_of(node: PregelNode) -> Any:
@@ -315,6 +325,13 @@ def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:
 
 
 assert CONF == "configurable"
+if not {"pending_writes", "null_resume_write", "parent_scratchpad"} <= {
+    *_scratchpad.__code__.co_cellvars
+}:  # pragma: no cover - needs another LangGraph
+    raise UnsupportedLangGraph(
+        f"coordgate reads a task's pending interrupt, which langgraph {version('langgraph')} keeps "
+        "elsewhere: install 1.2.18 to 1.2.22, or report this one"
+    )
 
 
 def plain_function(step: Runnable[Any, Any], name: str) -> Callable[[Any], Any] | None:

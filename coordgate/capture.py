@@ -63,7 +63,9 @@ class RawAttempt:
     """
 
     __slots__ = (
+        "by",
         "cost",
+        "decision",
         "error",
         "judgements",
         "model",
@@ -91,6 +93,8 @@ class RawAttempt:
         self.tokens_in: int | None = None
         self.tokens_out: int | None = None
         self.cost: float | None = None
+        self.decision: str | None = None
+        self.by: str | None = None
 
     def settle(self, text: ValueText, shipped: Any, written: str | None) -> None:
         """Turn the raw values into text, in place; `written` is the text of `shipped`."""
@@ -123,6 +127,8 @@ class RawAttempt:
             self.tokens_in,
             self.tokens_out,
             self.cost,
+            self.decision,
+            self.by,
         )
 
 

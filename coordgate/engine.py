@@ -13,23 +13,21 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.errors import NodeTimeoutError
-from langgraph.types import RetryPolicy
+from langgraph.errors import GraphInterrupt
 
 from coordgate import _langgraph as lg
 from coordgate.asking import ask_in_threads, ask_together
+from coordgate.channels import control_channels, target_of
 from coordgate.errors import ContractViolation, HandoffError
-from coordgate.ladder import NOW, TRANSPORT, Ladder, next_tag, pauses, pauses_of
+from coordgate.escalation import ask
+from coordgate.ladder import Ladder
 from coordgate.node import RUNNING
 from coordgate.plan import NodePlan, check
-from coordgate.policy import Degrade, Fallback, Retry
+from coordgate.policy import Degrade, Escalate, Fallback, Retry
 from coordgate.streams import StreamTap
 from coordgate.turn import Handover, Turn
 from coordgate.update import ship
 from coordgate.write import PlainWrite
-
-_WITHOUT_END = 2**31
-"""For RetryPolicy.max_attempts where the ladder itself decides when to stop."""
 
 
 class GuardedWrite(lg.ChannelWrite):
@@ -168,14 +166,17 @@ class GuardedSeq(lg.RunnableSeq):
         self.plan = plan
         self.original = original
         if len(original.flat_writers) == 1:
-            plan.routes = tuple(lg.control_channels(write))
-            plan.goto = tuple(lg.target_of(channel) for channel in plan.routes)
+            plan.routes = tuple(control_channels(write))
+            plan.goto = tuple(target_of(channel) for channel in plan.routes)
         self._bodies: dict[int, _Body] = {-1: _Body(self, feedback=_takes_feedback(self.steps[0]))}
         for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
             if isinstance(rung, Fallback):
                 first = lg.as_runnable(rung.node, plan.name)
                 instead = _sequence(seq, first, *writers)
                 self._bodies[position] = _Body(instead, feedback=_takes_feedback(first))
+            elif isinstance(rung, Escalate):
+                asking = lg.RunnableCallable(_asking, name=plan.name, trace=False)
+                self._bodies[position] = _Body(_sequence(seq, asking, *writers), feedback=False)
             elif isinstance(rung, Degrade):
                 stated = lg.RunnableCallable(_stating(rung), name=plan.name, trace=False)
                 self._bodies[position] = _Body(_sequence(seq, stated, *writers), feedback=False)
@@ -245,6 +246,9 @@ class GuardedSeq(lg.RunnableSeq):
         if ladder is not None:
             config = lg.with_answers(config)
         turn = Turn(plan, input, config, ladder)
+        if plan.escalates:
+            turn.take_up()
+            ladder = turn.ladder
         body = self._bodies[-1]
         if ladder is not None and not isinstance(turn.rung, Retry | None):
             body = self._bodies[ladder.place.position]
@@ -262,6 +266,8 @@ class GuardedSeq(lg.RunnableSeq):
     def _failed(self, turn: Turn, error: BaseException, config: RunnableConfig) -> None:
         if turn.ended:
             return  # LangGraph's timeout has ended this attempt, and the next one may have begun
+        if self.plan.escalates and isinstance(error, GraphInterrupt):
+            lg.keep_answers(config)
         ladder = turn.fail(error)
         slot = lg.slot(config)
         if ladder is not None and slot is not None:
@@ -333,58 +339,15 @@ def _stating(rung: Degrade) -> Callable[[Any], Any]:
     return stated
 
 
+def _asking(_state: Any) -> Any:
+    turn = RUNNING.get()
+    assert isinstance(turn, Turn)
+    return ask(turn, turn.on_ladder())
+
+
 def _takes_feedback(step: Runnable[Any, Any]) -> bool:
     function = getattr(step, "func", None) or getattr(step, "afunc", None)
     try:
         return function is not None and "feedback" in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False
-
-
-def merged_retries(plan: NodePlan) -> list[RetryPolicy]:
-    """Return the retry policies that let LangGraph's loop run the turns that the ladder decides on.
-
-    LangGraph lengthens a wait by all attempts of the task, whatever they failed of. So there is one
-    policy for each length, and the ladder, which counts each kind of failure apart, chooses.
-    """
-
-    def when(tag: str) -> Callable[[Exception], bool]:
-        def decided(error: Exception) -> bool:
-            if isinstance(error, NodeTimeoutError):
-                ladder = plan.ladders.pop(lg.task_id_in(error) or "", None)
-                if ladder is not None:
-                    ladder.timed_out(error)
-            return next_tag(error, plan) == tag
-
-        return decided
-
-    merged = [
-        policy._replace(
-            retry_on=when(f"{TRANSPORT}:{position}:{step}"),
-            max_attempts=_WITHOUT_END,
-            initial_interval=seconds,
-            backoff_factor=1.0,
-        )
-        for position, policy in enumerate(plan.transports)
-        for step, seconds in enumerate(pauses_of(policy))
-    ]
-    for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
-        if isinstance(rung, Retry):
-            merged += [
-                RetryPolicy(
-                    initial_interval=seconds,
-                    backoff_factor=1.0,
-                    max_interval=rung.max_wait,
-                    max_attempts=_WITHOUT_END,
-                    jitter=rung.jitter,
-                    retry_on=when(f"wait:{position}:{step}"),
-                )
-                for step, seconds in enumerate(pauses(rung.wait, rung.backoff, rung.max_wait))
-            ]
-    if plan.policy:
-        merged.append(
-            RetryPolicy(
-                initial_interval=0.0, max_attempts=_WITHOUT_END, jitter=False, retry_on=when(NOW)
-            )
-        )
-    return merged

@@ -14,14 +14,16 @@ from langchain_core.runnables.retry import RunnableRetry
 from langgraph.graph import END
 
 from coordgate import _langgraph as lg
+from coordgate.channels import input_keys, state_keys, static_targets
 from coordgate.contract import Contract, HandoverCheck, InputCheck, nearest
-from coordgate.engine import GuardedSeq, GuardedWrite, merged_retries
+from coordgate.engine import GuardedSeq, GuardedWrite
 from coordgate.errors import ConfigurationError
 from coordgate.guarded import GraphGuard, GuardedGraph
 from coordgate.node import NodeGuard, declared_on
 from coordgate.plan import NodePlan
-from coordgate.policy import Degrade, Retry
+from coordgate.policy import Degrade, Escalate, Retry
 from coordgate.record import Mode
+from coordgate.retries import merged_retries
 from coordgate.schema import bare, has_fields
 from coordgate.settings import load
 from coordgate.statekey import StateKey
@@ -113,7 +115,7 @@ def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
             raise ConfigurationError(
                 f"guard(nodes=...): the graph has no node {name!r}{nearest(name, gateable)}"
             )
-    keys = lg.state_keys(app)
+    keys = state_keys(app)
     unchecked: list[str] = []
     for name, node in gateable.items():
         part = GraphGuard(inner.get(name, {}), mode=settings.mode, tracer=settings.tracer)
@@ -150,10 +152,10 @@ def _guarded_node(
     unchecked += check.unchecked
     intake = None
     if contract.accepts is not None:
-        intake = InputCheck(contract.accepts, lg.input_keys(node), where=where)
+        intake = InputCheck(contract.accepts, input_keys(node), where=where)
     transports = lg.retry_policies(app, node) if part.mode == "enforce" else ()
     if part.mode == "enforce":
-        _check_engines(where, spec, node, transports)
+        _check_engines(app, where, spec, node, transports)
     for rung in spec.policy.rungs if spec.policy else ():
         if isinstance(rung, Degrade):
             _check_stated(where, rung, check)
@@ -167,7 +169,7 @@ def _guarded_node(
         check=check,
         intake=intake,
         known=_known(app),
-        edges=lg.static_targets(app, name),
+        edges=static_targets(app, name),
         transports=transports if part.mode == "enforce" else lg.retry_policies(app, node),
         retries_on=lg.retries_on,
     )
@@ -213,8 +215,15 @@ def _annotated(app: Any, function: Any) -> Contract | None:
     return Contract(returns=returned)
 
 
-def _check_engines(where: str, spec: NodeGuard, node: Any, transports: Sequence[Any]) -> None:
+def _check_engines(
+    app: Any, where: str, spec: NodeGuard, node: Any, transports: Sequence[Any]
+) -> None:
     """Refuse what would run a node's body more often than its policy says."""
+    if app.checkpointer is False and spec.policy is not None and spec.policy.of(Escalate):
+        raise ConfigurationError(
+            f"{where} may escalate to a person, and its graph is compiled with checkpointer=False, "
+            "so it cannot wait; leave checkpointer out to use that of the graph around it"
+        )
     if spec.effects == "external" and transports:
         raise ConfigurationError(
             f"{where}: effects='external' and a LangGraph retry policy contradict each other: it "

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
+from langgraph.types import Command
 
 from coordgate.node import NodeGuard
 from coordgate.record import Mode
@@ -50,7 +51,7 @@ class GuardedGraph:
         """Invoke the graph, as LangGraph does, within a recorded run."""
         if self._joins():
             return super().invoke(input, config, **kwargs)  # type: ignore[misc]
-        run = self._run(config, kwargs)
+        run = self._run(input, config, kwargs)
         token = RUN.set(run)
         try:
             result = super().invoke(input, config, **kwargs)  # type: ignore[misc]
@@ -68,7 +69,7 @@ class GuardedGraph:
         """Invoke the graph, as LangGraph does, within a recorded run."""
         if self._joins():
             return await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
-        run = self._run(config, kwargs)
+        run = self._run(input, config, kwargs)
         token = RUN.set(run)
         try:
             result = await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
@@ -87,19 +88,19 @@ class GuardedGraph:
     ) -> Iterator[Any]:
         """Stream the graph, as LangGraph does, within a recorded run."""
         flow = super().stream(input, config, **kwargs)  # type: ignore[misc]
-        return flow if self._joins() else self._streamed(flow, config, kwargs)
+        return flow if self._joins() else self._streamed(flow, input, config, kwargs)
 
     def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
         """Stream the graph, as LangGraph does, within a recorded run."""
         flow = super().astream(input, config, **kwargs)  # type: ignore[misc]
-        return flow if self._joins() else self._astreamed(flow, config, kwargs)
+        return flow if self._joins() else self._astreamed(flow, input, config, kwargs)
 
     def _streamed(
-        self, flow: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
+        self, flow: Any, input: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> Iterator[Any]:
-        run = self._run(config, kwargs)
+        run = self._run(input, config, kwargs)
         try:
             while True:
                 # The run is current only while the graph works, not while its caller does.
@@ -123,9 +124,9 @@ class GuardedGraph:
         run.finish(None)
 
     async def _astreamed(
-        self, flow: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
+        self, flow: Any, input: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> AsyncIterator[Any]:
-        run = self._run(config, kwargs)
+        run = self._run(input, config, kwargs)
         try:
             while True:
                 token = RUN.set(run)
@@ -152,7 +153,7 @@ class GuardedGraph:
         run = RUN.get()
         return run is not None and (run.tracer is not None or self.coordgate.tracer is None)
 
-    def _run(self, config: RunnableConfig | None, kwargs: dict[str, Any]) -> RunContext:
+    def _run(self, input: Any, config: RunnableConfig | None, kwargs: dict[str, Any]) -> RunContext:
         guard = self.coordgate
         modes = kwargs.get("stream_mode")
         streams = (
@@ -166,7 +167,10 @@ class GuardedGraph:
             if "thread_id" in known:
                 thread = str(known["thread_id"])
                 break
-        return RunContext(self.name, thread, guard.mode, guard.tracer, streams)  # type: ignore[attr-defined]
+        run = RunContext(self.name, thread, guard.mode, guard.tracer, streams)  # type: ignore[attr-defined]
+        if isinstance(input, Command):
+            run.resumed = _answers_one(input.resume)
+        return run
 
     def _pauses(self, kwargs: dict[str, Any]) -> bool:
         """Whether the run may have paused before or after a node, which no node can tell."""
@@ -181,6 +185,12 @@ class GuardedGraph:
 
     async def _anext(self, config: RunnableConfig | None) -> Sequence[str]:
         return (await self.aget_state(config)).next  # type: ignore[attr-defined,no-any-return]
+
+
+def _answers_one(resume: Any) -> bool:
+    """Whether this is one answer, not a map of interrupt ids to answers, which LangGraph tells."""
+    mapped = isinstance(resume, dict) and all(len(str(key)) == 32 for key in resume)
+    return resume is not None and not mapped
 
 
 def _finish(run: RunContext, error: BaseException | None) -> None:

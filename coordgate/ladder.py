@@ -11,11 +11,25 @@ from typing import Any, Protocol
 from langgraph.errors import NodeTimeoutError
 from langgraph.types import RetryPolicy
 
+from coordgate.answers import Answer
 from coordgate.capture import RawAttempt, RawTransition
+from coordgate.contract import Checked
 from coordgate.errors import HandoffError
+from coordgate.escalation import Escalation, again, ask_again, close_question, open_question
 from coordgate.gate import Judgement, RungName
 from coordgate.plan import NodePlan
-from coordgate.policy import Cause, Failure, Fallback, Place, Retry, Rung, decide, rung_name
+from coordgate.policy import (
+    Cause,
+    Decision,
+    Escalate,
+    Failure,
+    Fallback,
+    Place,
+    Retry,
+    Rung,
+    decide,
+    rung_name,
+)
 from coordgate.record import Outcome, TransitionStatus
 from coordgate.run import RunContext
 
@@ -55,6 +69,10 @@ class Attempting(Protocol):
     began: float
     ended: bool
     update: Any
+    shipped: Any
+    checked: Checked | None
+    declined: bool
+    reply: Answer | None
 
     def transition(self) -> RawTransition:
         """Return the record of the task, without attempts."""
@@ -71,6 +89,7 @@ class Ladder:
     __slots__ = (
         "__weakref__",
         "began",
+        "escalation",
         "failed",
         "history",
         "next",
@@ -102,6 +121,7 @@ class Ladder:
         self.rejected: Any = None
         self.transports: dict[int, int] = {}
         self.waits: dict[int, int] = {}
+        self.escalation = Escalation()
 
     def close(self, error: BaseException | None) -> None:
         """End the transition with its run, where no further attempt has been made."""
@@ -142,6 +162,9 @@ class Ladder:
     def climb(self, error: Exception, cause: Cause, reasons: tuple[str, ...]) -> None:
         """Choose the next attempt after a failure, or give up: mark the error and record."""
         node = self.node
+        if self.escalation.question is not None:
+            self._after_question(error, reasons)
+            return
         self.history.append(reasons)
         self.rejected = self.turn.update
         spent = self._is_spent(error) or (cause == "error" and isinstance(error, HandoffError))
@@ -155,8 +178,7 @@ class Ladder:
             failure = Failure(cause, reasons, _jump(self.turn.raw.judgements), spent)
             decision = decide(node.policy, self.place, failure)
             if decision.rung is not None:
-                self.place = Place(decision.position, decision.used)
-                self.next = decision.rung
+                self._step_to(decision, cause, reasons)
                 waits = cause == "error" and isinstance(decision.rung, Retry)
                 if waits:
                     made = self.waits[decision.position] = self.waits.get(decision.position, 0) + 1
@@ -166,6 +188,47 @@ class Ladder:
                 return
         self.tag = ""
         self.give_up(error, cause)
+
+    def _step_to(self, decision: Decision, cause: Cause, reasons: tuple[str, ...]) -> None:
+        self.place = Place(decision.position, decision.used)
+        self.next = rung = decision.rung
+        if isinstance(rung, Escalate):
+            turn = self.turn
+            self.escalation.restored = False
+            self.escalation.question = open_question(
+                rung, self.node, turn.checked, turn.shipped, cause, reasons
+            )
+
+    def _after_question(self, error: Exception, reasons: tuple[str, ...]) -> None:
+        """Choose the next attempt after a person's answer that ships nothing, or cannot ship."""
+        node, turn, question = self.node, self.turn, self.escalation.question
+        assert question is not None
+        assert node.policy is not None
+        reply = turn.reply
+        if not turn.declined and reply is None:
+            self.give_up(error, "error")  # asking itself has failed
+        elif not turn.declined:
+            ask_again(self.escalation, reasons)
+            self._keep(error, NOW)
+        elif reply is not None and reply.decision == "retry":
+            self.history.append((reply.feedback,))
+            self.place, self.next = again(self.place)
+            close_question(turn.namespace, self)
+            self._keep(error, NOW)
+        else:
+            self.history.append(reasons)
+            otherwise = question.rung.otherwise if reply is None else None
+            failure = Failure(question.cause, reasons, otherwise)
+            decision = decide(node.policy, self.place, failure)
+            if decision.rung is None:
+                self.give_up(error, "gate")
+                return
+            self.place = Place(decision.position, decision.used)
+            self.next = decision.rung
+            close_question(turn.namespace, self)
+            if isinstance(decision.rung, Escalate):
+                self.escalation.question = question.passed_on(decision.rung, reasons)
+            self._keep(error, NOW)
 
     def _keep(self, error: Exception, tag: str, made: int = 0) -> None:
         """Leave word for LangGraph's retry loop of which policy is to run the next attempt.
@@ -201,7 +264,8 @@ class Ladder:
 
     def give_up(self, error: Exception, cause: Cause) -> None:
         """End the transition: say on the error what was tried and what would help."""
-        node, made = self.node, len(self.raw.attempts)
+        node = self.node
+        made = len(self.escalation.earlier) + len(self.raw.attempts)
         external = node.guard.effects == "external"
         if (node.policy or made > 1 or external) and self.run is not None:
             _mark(error, _SPENT, (self.run.id, self.turn.namespace))
@@ -219,11 +283,11 @@ class Ladder:
         """What the record calls the next attempt."""
         if self.tag.startswith(TRANSPORT) or self.next is None:
             return TRANSPORT
-        return (
-            f"fallback:{self.next.name}"
-            if isinstance(self.next, Fallback)
-            else rung_name(self.next)
-        )
+        if isinstance(self.next, Fallback):
+            return f"fallback:{self.next.name}"
+        if isinstance(self.next, Escalate):
+            return f"escalate:{self.next.to}"
+        return rung_name(self.next)
 
 
 def next_tag(error: BaseException, node: NodePlan) -> str:

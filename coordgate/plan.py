@@ -12,6 +12,7 @@ from coordgate.contract import Checked, HandoverCheck, InputCheck, nearest
 from coordgate.errors import Violation
 from coordgate.gate import Gate
 from coordgate.node import NodeGuard
+from coordgate.policy import Escalate
 from coordgate.record import Mode
 from coordgate.redaction import shorten
 from coordgate.update import NotAnUpdate, is_handed_up, read, targets
@@ -61,6 +62,7 @@ class NodePlan:
         self.transports = tuple(transports)
         self.retries_on = retries_on
         self.climbs = self.enforces and bool(self.policy)
+        self.escalates = self.enforces and bool(self.policy and self.policy.of(Escalate))
         self.holds = self.enforces and guard.stream == "hold"
         self.ladders: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 

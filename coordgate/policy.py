@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, assert_never
 
@@ -84,7 +84,38 @@ class Degrade:
             )
 
 
-Rung: TypeAlias = Retry | Fallback | Degrade
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """Ask a person: the run pauses, shows the candidate, and goes on with the answer.
+
+    Needs a checkpointer. What was shown ships on an approval, without running the node again, in
+    whichever process the run is resumed.
+    """
+
+    to: str
+    """Who is asked: a role or a queue, as the reviewer's page calls it."""
+    within: float | None = field(default=None, kw_only=True)
+    """Seconds after which an unanswered question is closed, when the run is next touched."""
+    otherwise: RungName | None = field(default=None, kw_only=True)
+    """The rung to go on with then, or `fail`; None is the next one."""
+    clock: Callable[[], float] | None = field(default=None, kw_only=True, repr=False, compare=False)
+    """Says the time, in seconds since the epoch; None is the system's clock."""
+
+    def __post_init__(self) -> None:
+        """Refuse a question to nobody, and deadlines that mean nothing."""
+        if not isinstance(self.to, str) or not self.to:  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+            raise ConfigurationError(
+                f"Escalate({self.to!r}): say who is asked, such as Escalate('editor')"
+            )
+        if self.within is not None and self.within < 0:
+            raise ConfigurationError("Escalate: within is seconds from 0")
+        if self.otherwise is not None and self.within is None:
+            raise ConfigurationError(
+                "Escalate: otherwise says what happens after the deadline; give within as well"
+            )
+
+
+Rung: TypeAlias = Retry | Fallback | Degrade | Escalate
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +168,9 @@ class Policy:
                 always answers.
         """
         for rung in rungs:
-            if not isinstance(rung, Retry | Fallback | Degrade):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+            if not isinstance(rung, Retry | Fallback | Degrade | Escalate):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
                 raise ConfigurationError(
-                    f"Policy: {rung!r} is not a rung; use Retry, Fallback or Degrade"
+                    f"Policy: {rung!r} is not a rung; use Retry, Fallback, Escalate or Degrade"
                 )
         for rung, following in itertools.pairwise(rungs):
             if isinstance(rung, Degrade):
@@ -147,6 +178,14 @@ class Policy:
                     f"Policy: {type(following).__name__} stands after Degrade, which always "
                     "answers, and would never be reached; put Degrade last"
                 )
+        for position, rung in enumerate(rungs):
+            if isinstance(rung, Escalate) and rung.otherwise not in {None, "fail"}:
+                later = [rung_name(each) for each in rungs[position + 1 :]]
+                if rung.otherwise not in later:
+                    raise ConfigurationError(
+                        f"Policy: {rung!r} goes on with {rung.otherwise!r}, and no such rung "
+                        f"stands after it; use one of {sorted({*later, 'fail'})}"
+                    )
         self.rungs: tuple[Rung, ...] = rungs
 
     def __repr__(self) -> str:
@@ -183,6 +222,8 @@ def rung_name(rung: Rung) -> RungName:
             return "fallback"
         case Degrade():
             return "degrade"
+        case Escalate():
+            return "escalate"
         case _:
             assert_never(rung)
 
@@ -191,7 +232,8 @@ def decide(policy: Policy, place: Place, failure: Failure) -> Decision:
     """Return the next rung after `failure` at `place`; at most one more than the rungs allow.
 
     A bad input cannot be cured by running the node on it again, so it goes to rungs that do not
-    (`Degrade`). A failure that was already repeated elsewhere is not repeated by `Retry`.
+    (`Degrade`, `Escalate`). A failure that was already repeated elsewhere is not repeated by
+    `Retry`.
     `otherwise` jumps forward to the next rung of that name, and fails if there is none.
     """
     rungs = policy.rungs
@@ -213,12 +255,15 @@ def decide(policy: Policy, place: Place, failure: Failure) -> Decision:
 
 
 def most_attempts(policy: Policy) -> int:
-    """Return how many attempts, of the node and its fallbacks, this ladder can make at most."""
+    """Return how many attempts, of the node and its fallbacks, this ladder can make at most.
+
+    Those that a person asks for are not counted.
+    """
     return 1 + sum(rung.attempts if isinstance(rung, Retry) else 1 for rung in policy.rungs)
 
 
 def _applies(rung: Rung, failure: Failure) -> bool:
-    if isinstance(rung, Degrade):
+    if isinstance(rung, Degrade | Escalate):
         return True
     if failure.cause == "input":
         return False

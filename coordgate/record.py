@@ -48,7 +48,8 @@ class Attempt:
     number: int
     """From 1."""
     rung: str
-    """`first`, `retry`, `fallback:NAME`, `degrade`, or `transport` for LangGraph's own retry."""
+    """`first`, `retry`, `fallback:NAME`, `escalate:TO`, `degrade`, or `transport` for LangGraph's
+    own retry."""
     outcome: Outcome
     """How it ended."""
     seconds: float
@@ -69,6 +70,10 @@ class Attempt:
     """Tokens received; None if unknown."""
     cost: float | None = None
     """In US dollars; None if unknown."""
+    decision: str | None = None
+    """What the person decided who was asked: `approve`, `edit`, `reject` or `retry`."""
+    by: str | None = None
+    """Who decided, as the answer says."""
 
 
 @dataclass(frozen=True, slots=True)

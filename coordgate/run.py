@@ -62,6 +62,7 @@ class RunContext:
         "interrupted",
         "mode",
         "open",
+        "resumed",
         "started",
         "streams",
         "thread",
@@ -85,6 +86,7 @@ class RunContext:
         self.streams = streams
         self.started = time.time()
         self.interrupted = False
+        self.resumed = False
         self.error: BaseException | None = None
         self.open: dict[int, Any] = {}
         self._count = itertools.count(1)

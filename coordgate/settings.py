@@ -12,7 +12,7 @@ from coordgate.contract import Contract
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate, as_gate
 from coordgate.node import NodeGuard
-from coordgate.policy import Degrade, Fallback, Policy, Retry, Rung
+from coordgate.policy import Degrade, Escalate, Fallback, Policy, Retry, Rung
 
 _GATES = "coordgate.gates"
 _TYPES: dict[str, Any] = {
@@ -107,12 +107,16 @@ def _rung(entry: Any, where: str) -> Rung:
             return Retry(attempts, **options)
         case {"fallback": str(name)}:
             return Fallback(_imported(name, where))
+        case {"escalate": str(to), **rest}:
+            deadline: dict[str, Any] = {str(key): value for key, value in rest.items()}
+            return Escalate(to, **deadline)
         case {"degrade": update} if _is_table(update):
             return Degrade(update)
         case _:
             raise ConfigurationError(
                 f"{where}: {entry!r} is no rung; write {{ retry = 2 }}, "
-                "{ fallback = 'package.module:function' } or { degrade = { key = 'value' } }"
+                "{ fallback = 'package.module:function' }, { escalate = 'editor' } or "
+                "{ degrade = { key = 'value' } }"
             )
 
 

@@ -222,6 +222,9 @@ def _add_attempt(lines: _Lines, attempt: Attempt, values: bool) -> None:
         line.append(f"  {printable(attempt.model)}")
     if attempt.tokens_in is not None or attempt.tokens_out is not None:
         line.append(f"  {attempt.tokens_in or 0}+{attempt.tokens_out or 0} tokens")
+    if attempt.decision is not None:
+        by = f" by {printable(attempt.by)}" if attempt.by else ""
+        line.append(f"  {printable(attempt.decision)}{by}")
     if attempt.cost is not None:
         line.append(f"  ${attempt.cost:.4g}")
     lines.add(line)

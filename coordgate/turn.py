@@ -18,10 +18,12 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.types import Command
 
 from coordgate._langgraph import writes
+from coordgate.answers import Answer
 from coordgate.asking import Question, ask_all, judge
 from coordgate.capture import RawAttempt, RawTransition, snapshot
 from coordgate.contract import Checked, InputCheck
 from coordgate.errors import ContractViolation, Direction, GateRejected, HandoffError
+from coordgate.escalation import config_for, require_checkpointer, restore
 from coordgate.gate import Judgement
 from coordgate.ladder import Ladder
 from coordgate.node import RUNNING, NodeGuard
@@ -50,6 +52,10 @@ class Turn:
     ended = False
     plain = False
     shipped: Any = None
+    checked: Checked | None = None
+    gated = True
+    declined = False
+    reply: Answer | None = None
     asked: Sequence[Judgement] = ()
     tap: Any = None
     namespace = ""
@@ -84,10 +90,30 @@ class Turn:
             ladder.begin()
             before = ladder.turn
             self.namespace, self.around = before.namespace, before.around
-            self.rung = ladder.next
-            ladder.turn = self
-            self.raw = RawAttempt(len(ladder.raw.attempts) + 1, ladder.called)
+            self._step_onto(ladder)
         self.began = time.perf_counter()
+
+    def _step_onto(self, ladder: Ladder) -> None:
+        self.rung = ladder.next
+        ladder.turn = self
+        made = len(ladder.raw.attempts) + len(ladder.escalation.earlier)
+        self.raw = RawAttempt(made + 1, ladder.called)
+
+    def take_up(self) -> None:
+        """Go on where a person was asked about this task, if one was.
+
+        Raises:
+            ConfigurationError: one may have to be asked, and there is no checkpointer to wait with.
+        """
+        ladder = self.ladder
+        if ladder is None:
+            require_checkpointer(self.node, self.config)
+            ladder = Ladder(self)
+            if restore(ladder, self.config, self.namespace):
+                self.ladder = ladder
+                self._open(ladder)
+                self._step_onto(ladder)
+        self.config = config_for(ladder, self.config)
 
     # What @gated asks of the running node
 
@@ -144,7 +170,7 @@ class Turn:
         """
         node, raw = self.node, self.raw
         self.shipped = output
-        checked = check(node, output)
+        self.checked = checked = check(node, output)
         self.update = checked.update
         self.recorded = raw.output = self._recorded(checked.update)
         if checked.violations:
@@ -153,7 +179,7 @@ class Turn:
                 raise ContractViolation(
                     node.name, checked.violations, direction=_direction(checked)
                 )
-        if node.gates and not isinstance(self.rung, Degrade) and not is_handed_up(output):
+        if self._asks_gates and not is_handed_up(output):
             raw.judgements = judgements = self.asked or (
                 yield from judge(
                     node.quick, node.slow, checked.output, self.state, all_of_them=not node.enforces
@@ -176,12 +202,12 @@ class Turn:
         """Do what `hand_over` does, for a plain dict and quick gates that pass; None if not so."""
         node, raw = self.node, self.raw
         found = node.check.at_once(output)
-        if found is None or node.slow:
+        if found is None or (node.slow and self.gated):
             return None
         judged, values = found
         if judged is output and node.quick:
             judged = output.copy()  # a gate judges what ships, and must not change it
-        if node.quick and (self.rung is None or not isinstance(self.rung, Degrade)):
+        if node.quick and self._asks_gates:
             state = self.state
             self.asked, passed = ask_all(node.quick, judged, state)
             if not passed:
@@ -196,10 +222,23 @@ class Turn:
         self.recorded = self._recorded(shipped)
         return shipped
 
+    @property
+    def _asks_gates(self) -> bool:
+        return (
+            self.node.gates
+            and self.gated
+            and (self.rung is None or not isinstance(self.rung, Degrade))
+        )
+
     def _recorded(self, update: Any) -> Any:
         """Return what the record keeps of an update that later nodes may still change in place."""
         recorded = self.run is not None and self.run.tracer is not None
         return snapshot(update) if recorded else update
+
+    def decline(self, reason: str) -> None:
+        """Put down why nothing ships of this attempt: the person asked says so."""
+        self.declined = True
+        self._fail("rejected", [reason])
 
     def _fail(self, outcome: Any, reasons: Sequence[str]) -> None:
         raw = self.raw
@@ -299,9 +338,12 @@ class Turn:
         ladder = self.ladder
         if ladder is None:
             ladder = self.ladder = Ladder(self)
-            if self.run is not None:
-                self.run.open[id(ladder)] = ladder
+            self._open(ladder)
         return ladder
+
+    def _open(self, ladder: Ladder) -> None:
+        if self.run is not None:
+            self.run.open[id(ladder)] = ladder
 
     def end(self, outcome: Outcome | None = None) -> None:
         """Put this attempt among those made."""

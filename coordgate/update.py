@@ -80,6 +80,18 @@ def ship(output: Any, values: Iterator[Any], keys: frozenset[str]) -> Any:
     return {key: _rewrapped(old, next(values)) for key, old in _fields(output, keys)}
 
 
+def edited(output: Any, update: Any) -> Any:
+    """Return the output with another update in its place; where it goes stays."""
+    if isinstance(output, Command):
+        return dataclasses.replace(output, update=edited(output.update, update))
+    if _has_commands(output):
+        commands = [part for part in output if isinstance(part, Command)]
+        return [update, *(dataclasses.replace(part, update=None) for part in commands)]
+    if isinstance(output, dict) and isinstance(update, dict):
+        return {k: _rewrapped(output[k], v) if k in output else v for k, v in update.items()}
+    return _rewrapped(output, update)
+
+
 def opened(value: Any) -> Any:
     """Return what an Overwrite holds, and any other value as it is."""
     if isinstance(value, Overwrite):

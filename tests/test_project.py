@@ -21,11 +21,14 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 PUBLIC = [
+    "Approve",
     "ConfigurationError",
     "Contract",
     "ContractViolation",
     "CoordgateError",
     "Degrade",
+    "Edit",
+    "Escalate",
     "Fallback",
     "Feedback",
     "Gate",
@@ -33,7 +36,9 @@ PUBLIC = [
     "HandoffError",
     "NodeGuard",
     "Policy",
+    "Reject",
     "Retry",
+    "RetryWith",
     "StoreError",
     "Tracer",
     "UngatedError",

@@ -39,7 +39,7 @@ INSERTS = (
         "ended = excluded.ended, error = excluded.error, process = excluded.process",
     ),
     Insert("transitions", 14),
-    Insert("attempts", 12),
+    Insert("attempts", 14),
     Insert("verdicts", 7),
 )
 """One for each of what `Rows.parameters` gives, in the same order."""
@@ -110,6 +110,8 @@ class Rows:
                 attempt.tokens_in,
                 attempt.tokens_out,
                 attempt.cost,
+                attempt.decision,
+                attempt.by,
             )
             if raw:
                 for judged in attempt.judgements:
@@ -188,6 +190,8 @@ def _attempt_of(row: Sequence[Any], verdicts: Sequence[GateVerdict]) -> Attempt:
         tokens_in=row[9],
         tokens_out=row[10],
         cost=row[11],
+        decision=row[12],
+        by=row[13],
     )
 
 

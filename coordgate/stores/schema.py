@@ -81,6 +81,10 @@ STEPS: tuple[Step, ...] = (
         "CREATE TABLE processes (process TEXT PRIMARY KEY, seen REAL NOT NULL) WITHOUT ROWID",
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     ),
+    (
+        "ALTER TABLE attempts ADD COLUMN decision TEXT",
+        "ALTER TABLE attempts ADD COLUMN decided_by TEXT",
+    ),
 )
 """Step number N makes version N of its predecessor. A released step is never edited."""
 

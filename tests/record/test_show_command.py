@@ -190,6 +190,8 @@ def test_the_keys_of_the_json_are_stable(path: str, capsys: pytest.CaptureFixtur
                 "tokens_in",
                 "tokens_out",
                 "cost",
+                "decision",
+                "by",
             ],
             ["gate", "passed", "score", "reason", "seconds"],
         ]
