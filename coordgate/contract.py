@@ -162,9 +162,15 @@ class HandoverCheck:
             return None
         output: Any = update
         shipped: Mapping[str, Any] = _NOTHING
+        schema = self._schema
         try:
-            if self._schema is not None:
-                output, shipped = self._parsed(self._schema, update)
+            if schema is not None:
+                output = parsed = schema.parse(update)
+                fields: Any = parsed if type(parsed) is dict else parsed.__dict__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - any parsed type
+                for key, old in update.items():
+                    new = fields.get(key, old)
+                    if new is not old and not (type(new) is type(old) in _SCALARS and new == old):
+                        shipped = {**shipped, key: new}
             if not self._covered.issuperset(update):
                 if self._all is None:
                     return None

@@ -233,9 +233,10 @@ class Turn:
             if ladder is not None:
                 run.open.pop(id(ladder), None)
             return
+        attempt = self.raw
         raw = self.transition() if ladder is None else ladder.raw
-        self.raw.seconds = raw.seconds = time.perf_counter() - self.began
-        raw.attempts.append(self.raw)
+        attempt.seconds = raw.seconds = time.perf_counter() - self.began
+        raw.attempts.append(attempt)
         raw.goto = goto
         raw.writes = self.recorded
         status: TransitionStatus = "accepted"
@@ -243,7 +244,8 @@ class Turn:
             status = "observed"
         if ladder is None:
             raw.status = status
-            run.emit(raw)
+            raw.number = next(run.count)
+            run.tracer.record(raw)
         else:
             ladder.emit("degraded" if isinstance(self.rung, Degrade) else status)
 
