@@ -167,7 +167,7 @@ class Turn:
         if not node.enforces or checked.values is None:
             return output
         shipped = ship(output, iter(checked.values), node.keys)
-        pairs = dict(read(shipped, node.keys, node.reduced))
+        pairs = dict(read(shipped, node.keys, frozenset()))
         self.update = pairs.get(ROOT, pairs)
         self.recorded = self._recorded(self.update)
         return shipped
