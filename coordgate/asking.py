@@ -10,13 +10,25 @@ import time
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias
 
-from coordgate.gate import Gate, Judgement, Verdict, as_verdict, jumping, raised, timed_out
+from coordgate.gate import (
+    ACCEPTED,
+    Gate,
+    Judgement,
+    Verdict,
+    as_verdict,
+    jumping,
+    raised,
+    timed_out,
+)
 
 Question: TypeAlias = tuple[Sequence[Gate], Any, Any]
 """Slow gates, the output and the state to ask them about."""
 
 Asking: TypeAlias = Generator[Question, Sequence[Judgement], Sequence[Judgement]]
 """Yields a question at most once, is sent the answers, and returns every judgement."""
+
+
+_clock = time.perf_counter
 
 
 def judge(
@@ -46,23 +58,25 @@ def ask(gate: Gate, output: Any, state: Any) -> Judgement:
 def ask_all(gates: Sequence[Gate], output: Any, state: Any) -> tuple[Sequence[Judgement], bool]:
     """Ask quick gates in order; return their judgements, and whether all passed.
 
-    It says what `ask` says, in one call for all, since it runs on every node.
+    It says what `ask` says, in as few calls as can be, since it runs on every node.
     """
     judgements: list[Judgement] = []
-    all_passed = True
-    clock = time.perf_counter
+    passed = True
     for gate in gates:
-        started = clock()
+        started = _clock()
         try:
-            function = gate.function
-            verdict = as_verdict(function(output, state) if gate.takes_state else function(output))
+            result = gate.function(output, state) if gate.takes_state else gate.function(output)
         except Exception as error:  # noqa: BLE001 - a gate that raises has not passed
-            verdict = raised(error)
-        if not verdict.passed:
-            all_passed = False
-            verdict = jumping(gate, verdict)
-        judgements.append(Judgement(gate.name, verdict, clock() - started))
-    return judgements, all_passed
+            judgement = _judgement(gate, raised(error), started)
+            passed = False
+        else:
+            if result is True:
+                judgement = Judgement(gate.name, ACCEPTED, _clock() - started)
+            else:
+                judgement = _judgement(gate, as_verdict(result), started)
+                passed = passed and judgement.verdict.passed
+        judgements.append(judgement)
+    return judgements, passed
 
 
 async def ask_async(gate: Gate, output: Any, state: Any) -> Judgement:

@@ -15,11 +15,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from coordgate.gate import Judgement
+from coordgate.process import identity
 from coordgate.record import (
     Attempt,
     GateVerdict,
+    Mode,
     Outcome,
+    Run,
     RunId,
+    RunStatus,
     ThreadId,
     Transition,
     TransitionStatus,
@@ -54,6 +58,46 @@ def snapshot(value: Any) -> Any:
                 object.__setattr__(taken, key, item.copy())
         return taken
     return value
+
+
+class RawRun:
+    """A run that starts or ends, as the engine sees it: what its record needs."""
+
+    __slots__ = ("_record", "_values")
+
+    def __init__(
+        self,
+        run: str,
+        graph: str,
+        thread: str | None,
+        mode: Mode,
+        status: RunStatus,
+        started: float,
+        ended: float | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Keep what is known; `error` is its text, since the error itself holds the whole run."""
+        self._values = (run, graph, thread, mode, status, started, ended, error)
+
+    def settle(self, text: ValueText) -> Run:
+        """Return the record, redacted."""
+        run, graph, thread, mode, status, started, ended, error = self._values
+        self._record = Run(
+            RunId(run),
+            graph,
+            None if thread is None else ThreadId(thread),
+            mode,
+            status,
+            started,
+            ended,
+            None if error is None else text.words(error),
+            identity(),
+        )
+        return self._record
+
+    def freeze(self) -> Run:
+        """Return the record, once settled."""
+        return self._record
 
 
 class RawAttempt:

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_type_hints
+from typing import Any, ForwardRef, get_args, get_origin, get_type_hints
 
+from langgraph.func import entrypoint
 from langgraph.graph import END
 from pydantic import BaseModel
 
+from coordgate import _langgraph as lg
 from coordgate.statekey import ROOT, StateKey
 
 
@@ -19,12 +21,25 @@ def state_keys(app: Any) -> list[StateKey]:
     """Return what the graph's state says of each key that a node may write."""
     builder = getattr(app, "builder", None)
     if builder is None:
-        ends = app.channels.get(END)
-        return [StateKey(ROOT, getattr(ends, "UpdateType", Any))]
+        written = getattr(app.channels.get(END), "UpdateType", Any)
+        if isinstance(written, str | ForwardRef):  # an annotation that LangGraph leaves as text
+            written = _returned_by(app)
+        return [StateKey(ROOT, written)]
     schemas = [builder.state_schema, *(s for s in builder.schemas if s is not builder.state_schema)]
     hints = [(schema, _hints(schema)) for schema in schemas]
     keys = [_state_key(name, channel, hints) for name, channel in builder.channels.items()]
     return keys + [StateKey(name, Any, "managed") for name in builder.managed]
+
+
+def _returned_by(app: Any) -> Any:
+    """Return what an entrypoint's function says it returns; Any if that cannot be told."""
+    functions = [lg.function_of(node) for node in app.nodes.values()]
+    try:
+        returned = get_type_hints(functions[0], include_extras=True).get("return", Any)
+    except (NameError, TypeError, IndexError):
+        return Any
+    opened = get_origin(returned) is entrypoint.final
+    return get_args(returned)[0] if opened else returned
 
 
 def _state_key(name: str, channel: Any, hints: list[tuple[Any, dict[str, Any]]]) -> StateKey:

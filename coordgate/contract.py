@@ -19,7 +19,7 @@ from coordgate.schema import (
     bare,
     violations_of,
 )
-from coordgate.statekey import ROOT, KeyCheck, StateKey, check_messages
+from coordgate.statekey import ROOT, KeyCheck, Replaced, StateKey, check_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +162,15 @@ class HandoverCheck:
             return None
         output: Any = update
         shipped: Mapping[str, Any] = _NOTHING
+        schema = self._schema
         try:
-            if self._schema is not None:
-                output, shipped = self._parsed(self._schema, update)
+            if schema is not None:
+                output = parsed = schema.parse(update)
+                fields: Any = parsed if type(parsed) is dict else parsed.__dict__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - any parsed type
+                for key, old in update.items():
+                    new = fields.get(key, old)
+                    if new is not old and not (type(new) is type(old) in _SCALARS and new == old):
+                        shipped = {**shipped, key: new}
             if not self._covered.issuperset(update):
                 if self._all is None:
                     return None
@@ -180,6 +186,8 @@ class HandoverCheck:
             violations += [
                 self._undeclared(key, value) for key, value in pairs if key not in self._types
             ]
+        marked = pairs
+        pairs = [(k, v.value) if isinstance(v, Replaced) else (k, v) for k, v in marked]
         update = dict(pairs)
         returned: Any = update.get(ROOT) if self._rooted else update
         output: Any = dict(update) if returned is update else returned
@@ -192,10 +200,10 @@ class HandoverCheck:
                     values = self._each(self._schema, pairs, update)
             except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
                 violations += violations_of(error)
-        for (key, _), value in zip(pairs, values, strict=True):
+        for (key, given), value in zip(marked, values, strict=True):
             check = self._keys.get(key)
             if check is not None:
-                violations += check(value)
+                violations += check(Replaced(value) if isinstance(given, Replaced) else value)
         same = all(new is old for new, (_, old) in zip(values, pairs, strict=True))
         return Checked(returned, output, None if same else values, violations)
 

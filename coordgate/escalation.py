@@ -27,8 +27,7 @@ from coordgate.errors import ConfigurationError, GateRejected
 from coordgate.plan import NodePlan
 from coordgate.policy import Cause, Escalate, Place, Retry, Rung
 from coordgate.run import RunContext
-from coordgate.statekey import ROOT
-from coordgate.update import edited, read, ship, targets
+from coordgate.update import edited, ship, shown, targets
 
 KEY = "coordgate"
 """Where a payload and a kept answer hold what is the engine's own."""
@@ -168,9 +167,8 @@ def _shown(checked: Checked, output: Any, node: NodePlan) -> tuple[Any, Any, tup
     whole: Any = output
     if checked.values is not None:
         whole = ship(output, iter(checked.values), node.keys)
-    pairs = dict(read(whole, node.keys, node.reduced))
-    update = pairs.get(ROOT, pairs)
-    if whole is update or (type(whole) is dict and _same(pairs, cast("dict[str, Any]", whole))):
+    update = shown(whole, node.keys, node.reduced)
+    if whole is update or (type(whole) is dict and _same(update, cast("dict[str, Any]", whole))):
         return update, None, goto
     return update, cast("Any", whole), goto
 

@@ -196,7 +196,7 @@ def as_gate(thing: object, *, where: str) -> Gate:
 def as_verdict(result: object) -> Verdict:
     """Turn what a gate returned into a verdict; whatever is not clearly a pass has not passed."""
     if result is True:
-        return _ACCEPTED
+        return ACCEPTED
     if isinstance(result, Verdict):
         return result
     if result is False:
@@ -221,7 +221,8 @@ def timed_out(seconds: float) -> Verdict:
     return _broken(f"the gate did not answer within {seconds:g} s")
 
 
-_ACCEPTED = Verdict(passed=True)
+ACCEPTED = Verdict(passed=True)
+"""The verdict that most answers are."""
 _PLAIN: tuple[type[Any], ...] = (str, int, float, complex, bool, bytes, re.Pattern)
 _POSITIONAL = frozenset(
     {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}

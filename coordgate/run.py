@@ -10,9 +10,8 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from coordgate.capture import RawTransition
-from coordgate.process import identity
-from coordgate.record import Mode, Run, RunId, RunStatus, ThreadId
+from coordgate.capture import RawRun, RawTransition
+from coordgate.record import Mode, RunStatus
 from coordgate.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -53,9 +52,9 @@ class RunContext:
     """What the nodes of one run share. Its methods may be called from many threads."""
 
     __slots__ = (
-        "_count",
         "_handed",
         "_lock",
+        "count",
         "error",
         "graph",
         "id",
@@ -89,7 +88,7 @@ class RunContext:
         self.resumed = False
         self.error: BaseException | None = None
         self.open: dict[int, Any] = {}
-        self._count = itertools.count(1)
+        self.count = itertools.count(1)
         self._handed: dict[str | tuple[str, str], tuple[str, ...]] = {}
         self._lock = _handing
         if tracer is not None:
@@ -114,7 +113,7 @@ class RunContext:
     def emit(self, transition: RawTransition) -> None:
         """Record a transition as the next one of this run."""
         if self.tracer is not None:
-            transition.number = next(self._count)
+            transition.number = next(self.count)
             self.tracer.record(transition)
 
     def hand_over_along(self, namespace: str, node: tuple[str], channels: Sequence[str]) -> None:
@@ -159,15 +158,8 @@ class RunContext:
 
     def _record(
         self, status: RunStatus, ended: float | None = None, error: BaseException | None = None
-    ) -> Run:
-        return Run(
-            id=RunId(self.id),
-            graph=self.graph,
-            thread=None if self.thread is None else ThreadId(self.thread),
-            mode=self.mode,
-            status=status,
-            started=self.started,
-            ended=ended,
-            error=None if error is None else f"{type(error).__name__}: {error}",
-            process=identity(),
+    ) -> RawRun:
+        said = None if error is None else f"{type(error).__name__}: {error}"
+        return RawRun(
+            self.id, self.graph, self.thread, self.mode, status, self.started, ended, said
         )

@@ -22,7 +22,7 @@ from typing import (
 import typing_extensions
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import SchemaError
+from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from coordgate.errors import ConfigurationError, Violation
 from coordgate.redaction import shorten
@@ -150,36 +150,72 @@ def has_fields(declared: Any) -> bool:
     return isinstance(declared, Mapping) or bool(_fields_of(declared))
 
 
-def field_validator(model: type[BaseModel], key: str) -> tuple[Callable[[Any], object], str | None]:
+def field_validator(
+    model: type[BaseModel], key: str
+) -> tuple[Callable[[Any], object] | None, str | None]:
     """Return a check of one model field, and what it leaves unchecked, if anything.
 
-    The model's own field validators run, unless they look at other fields: those, and the
-    validators of the whole model, need a whole state, which an update is not.
+    The check is the part of the model's own schema that is for the field, with its validators.
+    Validators that look at other fields, and those of the whole model, need a whole state, which
+    an update is not.
     """
-    decorators = model.__pydantic_decorators__
-    own = [d for d in decorators.field_validators.values() if _touches(d.info.fields, key)]
-    whole = bool(decorators.model_validators) or bool(decorators.root_validators)
-    looks_around = any(_wants_info(d.func) for d in own)
-    if not whole and not looks_around and not model.model_config.get("frozen"):
-        validator = model.__pydantic_validator__
-        blank = model.model_construct
-        return lambda value: validator.validate_assignment(blank(), key, value), None
-    field = model.model_fields[key]
-    parts = (field.annotation, *field.metadata)
-    validate = adapter(Annotated[parts] if field.metadata else field.annotation).validate_python
-    skipped = "validators of the whole model" if whole else "a field validator that reads others"
-    if not whole and not looks_around:
-        return validate, None
-    return validate, f"{model.__name__} has {skipped}: they run only where the state is read"
+    whole, fields, definitions = _model_fields(model.__pydantic_core_schema__)
+    if fields is None or key not in fields:
+        return None, f"{model.__name__} validates itself in a way of its own"
+    schema = fields[key]["schema"]
+    if _wants_info(schema):
+        return None, f"{model.__name__}.{key} has a validator that looks at other fields"
+    if definitions:
+        schema = core_schema.definitions_schema(schema, definitions)
+    config: Any = model.model_config
+    strict = core_schema.CoreConfig(
+        strict=bool(config.get("strict")),
+        str_strip_whitespace=bool(config.get("str_strip_whitespace")),
+        str_to_lower=bool(config.get("str_to_lower")),
+        str_to_upper=bool(config.get("str_to_upper")),
+    )
+    validate = SchemaValidator(schema, strict).validate_python
+    if whole or model.__pydantic_decorators__.root_validators:
+        return validate, (
+            f"{model.__name__} has validators of the whole model: they run only where the state "
+            "is read"
+        )
+    return validate, None
 
 
-def _touches(fields: tuple[str, ...], key: str) -> bool:
-    return key in fields or "*" in fields
+def _model_fields(schema: Any) -> tuple[bool, dict[str, Any] | None, list[Any]]:
+    """Return whether a model has validators around its fields, the fields, and definitions."""
+    definitions: list[Any] = []
+    whole = False
+    while schema["type"] != "model-fields":
+        if schema["type"] == "definitions":
+            definitions += schema["definitions"]
+        elif schema["type"].startswith("function-"):
+            whole = True
+        elif schema["type"] == "definition-ref":
+            named = [each for each in definitions if each.get("ref") == schema["schema_ref"]]
+            if not named:
+                return whole, None, definitions
+            schema = named[0]
+            continue
+        elif schema["type"] != "model":
+            return whole, None, definitions
+        schema = schema.get("schema")
+        if schema is None:
+            return whole, None, definitions
+    return whole, schema["fields"], definitions
 
 
-def _wants_info(function: Any) -> bool:
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return code is not None and code.co_argcount - (1 if hasattr(function, "__self__") else 0) >= 2
+def _wants_info(schema: Any) -> bool:
+    """Return whether a validator in a field's schema is given the other fields."""
+    if not isinstance(schema, dict):
+        return False
+    if schema.get("type") in {"model", "dataclass", "definitions"}:  # pyright: ignore[reportUnknownMemberType] - a core schema
+        return False
+    function: Any = schema.get("function")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - a core schema
+    if isinstance(function, dict) and function.get("type") == "with-info":  # pyright: ignore[reportUnknownMemberType] - as above
+        return True
+    return _wants_info(schema.get("schema"))  # pyright: ignore[reportUnknownMemberType] - as above
 
 
 def _is_map(declared: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -236,19 +272,34 @@ def _modern(annotation: Any) -> Any:
     """Replace `typing.TypedDict`s, which pydantic refuses before Python 3.12, all the way down."""
     if sys.version_info >= (3, 12):
         return annotation
-    if typing_extensions.is_typeddict(annotation) and type(annotation).__module__ == "typing":
-        return _modern_typed_dict(annotation)
+
+    def replaced(part: Any) -> Any:
+        old = typing_extensions.is_typeddict(part) and type(part).__module__ == "typing"
+        return _modern_typed_dict(part) if old else part
+
+    return _mapped(annotation, replaced)
+
+
+def taking_bools(annotation: Any) -> Any:
+    """Let a bool stand for every int and float, as Python's type checkers do."""
+    return _mapped(annotation, lambda part: part | bool if part is int or part is float else part)
+
+
+def _mapped(annotation: Any, replaced: Callable[[Any], Any]) -> Any:
+    """Return an annotation with its parts replaced, all the way down."""
     origin, args = get_origin(annotation), get_args(annotation)
-    if origin is None or not args or origin is typing_extensions.Literal:
-        return annotation
-    modern = tuple(_modern(each) for each in args)
-    if all(new is old for new, old in zip(modern, args, strict=True)):
+    if origin is None or not args:
+        return replaced(annotation)
+    if origin is typing_extensions.Literal:
         return annotation
     if origin is Annotated:
-        return Annotated[(modern[0], *annotation.__metadata__)]
+        return Annotated[(_mapped(args[0], replaced), *annotation.__metadata__)]
+    parts = tuple(_mapped(each, replaced) for each in args)
+    if all(new is old for new, old in zip(parts, args, strict=True)):
+        return annotation
     if origin is Union or origin is types.UnionType:
-        return functools.reduce(lambda one, other: one | other, modern)
-    return annotation.copy_with(modern) if hasattr(annotation, "copy_with") else origin[modern]
+        return functools.reduce(lambda one, other: one | other, parts)
+    return annotation.copy_with(parts) if hasattr(annotation, "copy_with") else origin[parts]
 
 
 def _lower(message: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_type_hints
+from datetime import date
+from decimal import Decimal
+from typing import IO, Any, BinaryIO, Literal, TextIO, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,6 +21,7 @@ from coordgate.schema import (
     bare,
     field_validator,
     strip_required,
+    taking_bools,
     type_name,
     violations_of,
 )
@@ -45,10 +49,17 @@ class StateKey:
     """The pydantic state that the key belongs to: it coerces what it reads."""
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A value that goes past its key's reducer and replaces what is there: an opened Overwrite."""
+
+    value: Any
+
+
 class KeyCheck:
     """The check of a value against the annotation of its own state key; it changes nothing."""
 
-    __slots__ = ("_validate", "annotation", "expected", "key", "unchecked")
+    __slots__ = ("_replace", "_validate", "annotation", "expected", "key", "unchecked")
 
     def __init__(self, key: StateKey) -> None:
         """Build the check; `unchecked` says what it cannot see, None if nothing."""
@@ -57,7 +68,10 @@ class KeyCheck:
         self.annotation: Any = strip_required(key.annotation)
         self.unchecked: str | None = None
         self._validate: Callable[[Any], object] | None = None
+        self._replace: Callable[[Any], object] | None = None
         try:
+            if key.kind == "reducer":
+                self._replace = _strict_check(self.annotation)
             self._validate = self._build(key)
         except UNBUILDABLE as error:
             self.unchecked = f"pydantic cannot check {self.expected} ({type(error).__name__})"
@@ -75,21 +89,23 @@ class KeyCheck:
         elif key.model is not None and key.name in key.model.model_fields:
             check, self.unchecked = field_validator(key.model, key.name)
             return check
-        if bare(annotation) in {Any, object, inspect.Parameter.empty}:
-            return None
-        return functools.partial(_strictly, adapter(self.annotation).validator.validate_python)
+        return _strict_check(self.annotation)
 
     @property
     def checks(self) -> bool:
         """Whether there is anything to check."""
-        return self._validate is not None
+        return self._validate is not None or self._replace is not None
 
     def __call__(self, value: Any) -> list[Violation]:
         """Return the violations; an empty list if the value may be written."""
-        if self._validate is None:
+        validate = self._validate
+        if isinstance(value, Replaced):
+            value = value.value
+            validate = self._replace or validate
+        if validate is None:
             return []
         try:
-            self._validate(value)
+            validate(value)
         except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
             prefix = "" if _names_key(error, self.key) else self.key
             return violations_of(error, prefix=prefix, expected=self.expected)
@@ -103,31 +119,69 @@ def _names_key(error: Exception, key: str) -> bool:
     )
 
 
-def _strictly(validate: Callable[..., object], value: Any) -> None:
-    """Check without coercion, but take a bool for an int, as Python's type checkers do."""
+def _strict_check(annotation: Any) -> Callable[[Any], object] | None:
+    """Return a check without coercion; None where any value will do or none can be told."""
+    kind = bare(annotation)
+    if kind in _ANYTHING:
+        return None
+    return functools.partial(_strictly, annotation, adapter(annotation).validator.validate_python)
+
+
+def _strictly(annotation: Any, validate: Callable[..., object], value: Any) -> None:
+    """Check without coercion, but take what Python's type checkers take and pydantic does not."""
     try:
         validate(value, strict=True)
     except ValidationError as error:
-        for item in error.errors(include_url=False):
-            if item["type"] not in {"int_type", "float_type"} or not isinstance(
-                item["input"], bool
-            ):
-                raise
+        kind = bare(annotation)
+        origin = get_origin(kind) or kind
+        if _is_abstract(origin) and isinstance(value, origin):
+            return
+        if all(_is_subtype(e["type"], e["input"]) for e in error.errors(include_url=False)):
+            return
+        with contextlib.suppress(ValidationError):
+            adapter(taking_bools(annotation)).validator.validate_python(value, strict=True)
+            return
+        raise
+
+
+def _is_subtype(failure: str, value: object) -> bool:
+    """Return whether a value that pydantic's strict mode refuses is of the type all the same."""
+    if failure in {"int_type", "float_type"}:
+        return isinstance(value, bool)
+    if failure in {"date_type", "date_from_datetime_inexact", "date_from_datetime_parsing"}:
+        return isinstance(value, date)
+    return failure == "finite_number" and isinstance(value, Decimal)
+
+
+def _is_abstract(origin: Any) -> bool:
+    return isinstance(origin, type) and origin.__module__ == "collections.abc"
 
 
 def _taken_by(reducer: Any, annotation: Any) -> tuple[Any, str | None]:
     """Return the type of update that a reducer takes, and what keeps it from being known."""
     if getattr(reducer, "__module__", None) in {"_operator", "operator"}:
-        return annotation, None
+        kind = bare(annotation)
+        if reducer.__name__ in _SAME_TYPE and (get_origin(kind) or kind) in _ADDED:
+            return annotation, None
+        return Any, f"operator.{reducer.__name__} may take other types than {type_name(annotation)}"
+    function: Any = reducer.func if isinstance(reducer, functools.partial) else reducer  # pyright: ignore[reportUnknownMemberType] - any function
+    if not inspect.isroutine(function):
+        function = type(function).__call__
     try:
-        parameters = list(inspect.signature(reducer).parameters.values())
-        hints = get_type_hints(reducer)
+        parameters = list(inspect.signature(reducer).parameters.values())  # pyright: ignore[reportUnknownArgumentType] - any function
+        hints = get_type_hints(function, include_extras=True)
     except (NameError, TypeError, ValueError):
         return Any, f"the reducer {_label(reducer)} has no readable annotations"
-    taken = hints.get(parameters[1].name, inspect.Parameter.empty) if len(parameters) > 1 else None
-    if taken in {None, inspect.Parameter.empty}:
+    second = parameters[1] if len(parameters) > 1 else None
+    if second is None or second.name not in hints:
         return Any, f"the reducer {_label(reducer)} does not annotate its second parameter"
-    return taken, None
+    taken = hints[second.name]
+    return (taken | None if second.default is None and taken is not Any else taken), None
+
+
+_ANYTHING = frozenset({Any, object, inspect.Parameter.empty, IO, TextIO, BinaryIO})
+_SAME_TYPE = frozenset({"add", "concat", "or_", "and_"})
+_ADDED = frozenset({str, bytes, list, tuple, int, float, complex, dict, set, frozenset})
 
 
 def _label(function: Any) -> str:

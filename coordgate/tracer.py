@@ -63,8 +63,8 @@ class Sink(Protocol):
 class Capture(Protocol):
     """A raw record, cheap to make: what the engine passes to `Tracer.record`."""
 
-    def settle(self, text: ValueText) -> None:
-        """Turn raw values into redacted text, in place."""
+    def settle(self, text: ValueText) -> Run | None:
+        """Turn raw values into redacted text, in place; return the record of a run at once."""
         ...
 
     def freeze(self) -> Record:
@@ -273,7 +273,7 @@ class Tracer:
                 break
             try:
                 if not isinstance(capture, Run):
-                    capture.settle(self._text)
+                    capture = capture.settle(self._text) or capture
                 elif capture.error is not None:
                     capture = replace(capture, error=self._text.words(capture.error))
             except Exception as error:  # noqa: BLE001 - whatever a value does, the rest is written

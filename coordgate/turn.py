@@ -179,7 +179,8 @@ class Turn:
                 raise ContractViolation(
                     node.name, checked.violations, direction=_direction(checked)
                 )
-        if self._asks_gates and not is_handed_up(output):
+        gated = node.gates and self.gated and not isinstance(self.rung, Degrade)
+        if gated and not is_handed_up(output):
             raw.judgements = judgements = self.asked or (
                 yield from judge(
                     node.quick, node.slow, checked.output, self.state, all_of_them=not node.enforces
@@ -193,7 +194,7 @@ class Turn:
         if not node.enforces or checked.values is None:
             return output
         shipped = ship(output, iter(checked.values), node.keys)
-        pairs = dict(read(shipped, node.keys, node.reduced))
+        pairs = dict(read(shipped, node.keys, frozenset()))
         self.update = pairs.get(ROOT, pairs)
         self.recorded = self._recorded(self.update)
         return shipped
@@ -207,7 +208,7 @@ class Turn:
         judged, values = found
         if judged is output and node.quick:
             judged = output.copy()  # a gate judges what ships, and must not change it
-        if node.quick and self._asks_gates:
+        if node.quick and self.gated and (self.rung is None or not isinstance(self.rung, Degrade)):
             state = self.state
             self.asked, passed = ask_all(node.quick, judged, state)
             if not passed:
@@ -221,14 +222,6 @@ class Turn:
         self.update = shipped = {**output, **values}
         self.recorded = self._recorded(shipped)
         return shipped
-
-    @property
-    def _asks_gates(self) -> bool:
-        return (
-            self.node.gates
-            and self.gated
-            and (self.rung is None or not isinstance(self.rung, Degrade))
-        )
 
     def _recorded(self, update: Any) -> Any:
         """Return what the record keeps of an update that later nodes may still change in place."""
@@ -272,9 +265,10 @@ class Turn:
             if ladder is not None:
                 run.open.pop(id(ladder), None)
             return
+        attempt = self.raw
         raw = self.transition() if ladder is None else ladder.raw
-        self.raw.seconds = raw.seconds = time.perf_counter() - self.began
-        raw.attempts.append(self.raw)
+        attempt.seconds = raw.seconds = time.perf_counter() - self.began
+        raw.attempts.append(attempt)
         raw.goto = goto
         raw.writes = self.recorded
         status: TransitionStatus = "accepted"
@@ -282,7 +276,8 @@ class Turn:
             status = "observed"
         if ladder is None:
             raw.status = status
-            run.emit(raw)
+            raw.number = next(run.count)
+            run.tracer.record(raw)
         else:
             ladder.emit("degraded" if isinstance(self.rung, Degrade) else status)
 

@@ -14,7 +14,7 @@ from langgraph.func import entrypoint
 from langgraph.types import Command, Overwrite
 from pydantic import BaseModel
 
-from coordgate.statekey import ROOT
+from coordgate.statekey import ROOT, Replaced
 
 Pair: TypeAlias = tuple[str, Any]
 
@@ -30,14 +30,14 @@ def read(output: Any, keys: frozenset[str], reduced: frozenset[str]) -> list[Pai
     """Return the update that LangGraph will make of a node's output, as (key, value) pairs.
 
     Takes what LangGraph takes: None, a dict, a Command, a list with Commands in it, or an object
-    with annotated fields. Commands to a parent graph write nothing here. `Overwrite` is opened for
-    the keys that have a reducer: for others LangGraph would store it as it is.
+    with annotated fields. Commands to a parent graph write nothing here. An `Overwrite` of a key
+    that has a reducer is opened, as `Replaced`; for other keys LangGraph would store it as it is.
 
     Raises:
         NotAnUpdate: the output is none of these.
     """
     pairs = _read_root(output) if keys == _ROOTED else _read(output, keys)
-    return [(key, opened(value) if key in reduced else value) for key, value in pairs]
+    return [(key, _opened(value) if key in reduced else value) for key, value in pairs]
 
 
 def is_handed_up(output: Any) -> bool:
@@ -92,12 +92,20 @@ def edited(output: Any, update: Any) -> Any:
     return _rewrapped(output, update)
 
 
-def opened(value: Any) -> Any:
-    """Return what an Overwrite holds, and any other value as it is."""
+def shown(output: Any, keys: frozenset[str], reduced: frozenset[str]) -> Any:
+    """Return the update of an output as one dict of values; in a graph without keys, its value."""
+    pairs = {
+        key: value.value if isinstance(value, Replaced) else value
+        for key, value in read(output, keys, reduced)
+    }
+    return pairs.get(ROOT, pairs)
+
+
+def _opened(value: Any) -> Any:
     if isinstance(value, Overwrite):
-        return value.value
+        return Replaced(value.value)
     if type(value) is dict and len(value) == 1 and _OVERWRITE in value:
-        return value[_OVERWRITE]
+        return Replaced(value[_OVERWRITE])
     return value
 
 
