@@ -34,7 +34,7 @@ A graph records its runs when it is guarded with a tracer:
 
   app = guard(builder, tracer=Tracer("traces.db")).compile()
 
-exit codes: 0 done, 2 wrong usage or a store that cannot be read."""
+exit codes: 0 done, 1 the demo's run failed, 2 wrong usage or a store that cannot be read."""
 
 
 class Parser(argparse.ArgumentParser):

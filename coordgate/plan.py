@@ -61,6 +61,7 @@ class NodePlan:
         self.transports = tuple(transports)
         self.retries_on = retries_on
         self.climbs = self.enforces and bool(self.policy)
+        self.shields = self.enforces and guard.declares
         self.holds = self.enforces and guard.stream == "hold"
         self.ladders: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 

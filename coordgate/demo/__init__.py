@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import shlex
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph  # pyright: ignore[reportMissingTypeStubs]
-from rich.console import Console
 
 from coordgate.demo.agent import GUARDS, Parts, Question, State, build, choose_model, judge_answer
 from coordgate.demo.documents import Library, read_folder
@@ -38,10 +38,12 @@ def main(args: argparse.Namespace) -> int:
         0 if an answer went out, 1 if the run failed, 2 if it could not begin.
     """
     try:
+        if args.bare and args.store:
+            raise ConfigurationError("--bare records nothing, so --store has no use; drop one")
         setting, parts = _prepare(args)
         store = None if args.bare else open_store(_store(args), mode="write")
     except CoordgateError as error:
-        Screen(Console(stderr=True, highlight=False, markup=False)).problem(str(error))
+        sys.stderr.write(f"coordgate: {' '.join(str(error).split())}\n")
         return 2
     screen = None if args.json else Screen()
     if screen is not None:
