@@ -38,8 +38,6 @@ def main(args: argparse.Namespace) -> int:
         0 if an answer went out, 1 if the run failed, 2 if it could not begin.
     """
     try:
-        if args.bare and args.store:
-            raise ConfigurationError("--bare records nothing, so --store has no use; drop one")
         setting, parts = _prepare(args)
         store = None if args.bare else open_store(_store(args), mode="write")
     except CoordgateError as error:
