@@ -28,7 +28,7 @@ LIMITS = {"sync": 1.08, "async": 1.06}
 
 
 class Unlike(Exception):
-    """A variant gave another answer than the bare graph, so its time says nothing."""
+    """A variant did not do the same work as the others, so its time says nothing."""
 
 
 @dataclass(slots=True)
@@ -64,9 +64,14 @@ class Subject:
         return await self.app.ainvoke({"question": QUESTION}, self.config())
 
     def settle(self) -> None:
-        """Wait until all that was traced is written."""
-        if self.tracer is not None:
-            self.tracer.flush()
+        """Wait until all that was traced is written.
+
+        Raises:
+            Unlike: it cannot be written.
+        """
+        tracer = self.tracer
+        if tracer is not None and (not tracer.flush() or tracer.lost):
+            raise Unlike(f"{self.name!r}: records were lost; mend that before you measure it")
 
     def clear(self) -> None:
         """Drop the threads of this window."""
@@ -212,13 +217,13 @@ def _print(way: str, saver: str, taken: dict[str, Series], rounds: int, calls: i
                 name,
                 _cell(figures["wall_us"]),
                 shown(series.ratio(base), 3),
-                _cell(figures["settled_us"]),
+                shown(series.ratio(base, "typical"), 3),
                 shown(series.ratio(base, "settled"), 3),
                 _cell(figures["cpu_us"]),
                 shown(series.ratio(base, "cpu"), 3),
             )
         )
-    head = ("", "wall", "ratio to bare", "until written", "ratio", "CPU", "ratio")
+    head = ("", "wall", "ratio to bare", "median run", "until written", "CPU", "ratio")
     table(head, rows)
 
 

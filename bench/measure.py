@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 Figures: TypeAlias = dict[str, Any]
@@ -66,6 +67,8 @@ class Series:
     """The case."""
     wall: list[float] = field(default_factory=list)
     """What the caller waited."""
+    typical: list[float] = field(default_factory=list)
+    """The median call of each window: what a run takes that nothing else on the machine hits."""
     settled: list[float] = field(default_factory=list)
     """The same, and until the background work was done too."""
     cpu: list[float] = field(default_factory=list)
@@ -86,7 +89,7 @@ class Series:
     def figures(self, base: Series | None) -> Figures:
         """Return the medians, quartiles and ratios as JSON."""
         found: Figures = {"rounds": len(self.wall)}
-        for what in ("wall", "settled", "cpu"):
+        for what in ("wall", "typical", "settled", "cpu"):
             found[f"{what}_us"] = spread(getattr(self, what)).figures()
             if base is not None:
                 found[f"{what}_ratio"] = self.ratio(base, what).figures()
@@ -117,11 +120,12 @@ def measure(
                 if collect:
                     gc.collect()
                 cpu, wall = time.process_time(), time.perf_counter()
+                ticks = [wall]
                 for _ in range(count):
                     call()
-                done = time.perf_counter()
+                    ticks.append(time.perf_counter())
                 case.settle()
-                _note(taken[case.name], case.units * count, wall, done, cpu)
+                _note(taken[case.name], case.units, ticks, cpu)
                 case.clear()
     return taken
 
@@ -139,11 +143,12 @@ async def ameasure(
                 if collect:
                     gc.collect()
                 cpu, wall = time.process_time(), time.perf_counter()
+                ticks = [wall]
                 for _ in range(count):
                     await call()
-                done = time.perf_counter()
+                    ticks.append(time.perf_counter())
                 case.settle()
-                _note(taken[case.name], case.units * count, wall, done, cpu)
+                _note(taken[case.name], case.units, ticks, cpu)
                 cleared = case.clear()
                 if isinstance(cleared, Awaitable):
                     await cleared
@@ -151,10 +156,15 @@ async def ameasure(
     return taken
 
 
-def _note(series: Series, units: int, wall: float, done: float, cpu: float) -> None:
-    series.settled.append((time.perf_counter() - wall) / units * 1e6)
-    series.wall.append((done - wall) / units * 1e6)
-    series.cpu.append((time.process_time() - cpu) / units * 1e6)
+def _note(series: Series, units: int, ticks: Sequence[float], cpu: float) -> None:
+    """Take down a window by the clock at its beginning and after each call, once it is settled."""
+    settled, cpu = time.perf_counter() - ticks[0], time.process_time() - cpu
+    all_units = units * (len(ticks) - 1)
+    typical = statistics.median(after - before for before, after in pairwise(ticks))
+    series.wall.append((ticks[-1] - ticks[0]) / all_units * 1e6)
+    series.typical.append(typical / units * 1e6)
+    series.settled.append(settled / all_units * 1e6)
+    series.cpu.append(cpu / all_units * 1e6)
 
 
 def shuffled(cases: Sequence[Case], rounds: int, seed: int) -> list[list[Case]]:

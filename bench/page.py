@@ -64,7 +64,15 @@ def _graphs(found: dict[str, Any]) -> str:
             title = f"**{way}, checkpointer: {saver}**"
             calls = combination["calls_per_window"]
             parts.append(f"{title} ({rounds} rounds of {calls} runs; µs per node)\n")
-            head = ("", "wall", "ratio to bare", "until written, ratio", "CPU", "CPU, ratio")
+            head = (
+                "",
+                "wall",
+                "ratio to bare",
+                "median run",
+                "until written",
+                "CPU",
+                "ratio of CPU",
+            )
             parts.append(_table(head, [_variant(n, f) for n, f in variants.items()]) + "\n")
     parts += [_bar(each) for each in found["graphs"]["bars"]]
     return "\n".join(parts)
@@ -75,6 +83,7 @@ def _variant(name: str, figures: dict[str, Any]) -> Sequence[str]:
         name,
         f"{figures['wall_us']['median']:.0f}",
         _spread(figures["wall_ratio"], 3),
+        _spread(figures["typical_ratio"], 3),
         f"{figures['settled_ratio']['median']:.3f}",
         f"{figures['cpu_us']['median']:.0f}",
         _spread(figures["cpu_ratio"], 3),
@@ -89,7 +98,7 @@ def _bar(each: dict[str, Any]) -> str:
 def _parts(found: dict[str, Any]) -> str:
     sync, in_async = found["parts"]["sync"], found["parts"]["async"]
     rows = [_part(name, sync[name], in_async[name]) for name in sync]
-    head = ("", "sync: wall", "added", "ratio", "async: wall", "added", "ratio")
+    head = ("", "sync, µs per node", "added", "ratio", "async, µs per node", "added", "ratio")
     behind = found["parts"]["tracer_thread_us"]
     last = f"The tracer's own thread takes {behind:.1f} µs of CPU per node beside it."
     return f"{_table(head, rows)}\n\n{last}"
@@ -98,9 +107,10 @@ def _parts(found: dict[str, Any]) -> str:
 def _part(name: str, *ways: dict[str, Any]) -> Sequence[str]:
     cells: list[str] = []
     for figures in ways:
-        cells.append(f"{figures['wall_us']['median']:.1f}")
+        cells.append(f"{figures['typical_us']['median']:.1f}")
         cells.append(f"{figures['added_us']['median']:+.1f}" if "added_us" in figures else "")
-        cells.append(f"{figures['wall_ratio']['median']:.3f}" if "wall_ratio" in figures else "")
+        ratio = figures.get("typical_ratio")
+        cells.append(f"{ratio['median']:.3f}" if ratio else "")
     return (name, *cells)
 
 
@@ -110,11 +120,12 @@ def _peers(found: dict[str, Any]) -> str:
             name,
             f"{figures['wall_us']['median']:.2f}",
             _spread(figures["added_us"], 2) if "added_us" in figures else "",
+            _spread(figures["added_cpu_us"], 2) if "added_cpu_us" in figures else "",
             figures.get("over", ""),
         )
         for name, figures in found["peers"]["variants"].items()
     ]
-    return _table(("", "µs per call", "added", "to"), rows)
+    return _table(("", "µs per call", "added", "added CPU", "to"), rows)
 
 
 def _imports(found: dict[str, Any]) -> str:

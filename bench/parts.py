@@ -21,7 +21,7 @@ from pipeline import STAGES, Stage, bare, declaration, guarded, rule_gate
 from coordgate import Contract, NodeGuard, Tracer
 from coordgate.tracer import Record
 
-CALLS = 3
+CALLS = 5
 """How many runs make a window."""
 
 
@@ -109,18 +109,18 @@ def _behind(home: Path, rounds: int) -> float:
 def _print(way: str, taken: Sequence[Series], rounds: int) -> Figures:
     say(f"\nparts of the cost, {way} ({rounds} rounds of {CALLS} runs; µs/node)")
     base = taken[0]
-    rows = [(base.name, f"{spread(base.wall).median:.1f}", "", "")]
+    rows = [(base.name, f"{spread(base.typical).median:.1f}", "", "")]
     found: Figures = {base.name: base.figures(None)}
     for before, series in pairwise(taken):
-        added = series.excess(before)
+        added = series.excess(before, "typical")
         found[series.name] = {**series.figures(base), "added_us": added.figures()}
         rows.append(
             (
                 f"+ {series.name}",
-                f"{spread(series.wall).median:.1f}",
+                f"{spread(series.typical).median:.1f}",
                 shown(added),
-                shown(series.ratio(base), 3),
+                shown(series.ratio(base, "typical"), 3),
             )
         )
-    table(("", "wall", "added", "ratio to bare"), rows)
+    table(("", "median run", "added", "ratio to bare"), rows)
     return found

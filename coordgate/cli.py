@@ -34,7 +34,7 @@ A graph records its runs when it is guarded with a tracer:
 
   app = guard(builder, tracer=Tracer("traces.db")).compile()
 
-exit codes: 0 done, 2 wrong usage or a store that cannot be read."""
+exit codes: 0 done, 1 the demo's run failed, 2 wrong usage or a store that cannot be read."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -188,7 +188,9 @@ def _add_demo(commands: Commands) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the seed of those faults")
     parser.add_argument("--bare", action="store_true", help="the same run without the guard")
-    parser.add_argument("--store", metavar="PATH", help="record the run there")
+    parser.add_argument(
+        "--store", metavar="PATH", help="record the run there (a bare run is not recorded)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(command=_demo)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
@@ -31,6 +31,7 @@ class Contract:
     the node runs; the node still gets its state as LangGraph gives it.
     """
 
+    _: KW_ONLY
     accepts: Any = None
     """What the node must be handed; None checks nothing."""
     returns: Any = None

@@ -184,6 +184,8 @@ def as_gate(thing: object, *, where: str) -> Gate:
     """Return `thing` as a gate, or say how to make one of it."""
     if isinstance(thing, Gate):
         return thing
+    if _makes_gates(thing):
+        raise ConfigurationError(f"{where}: {thing!r} makes gates, and is none: call it")
     if callable(thing) and not isinstance(thing, type):
         function: Any = thing
         return gate(function)
@@ -191,6 +193,11 @@ def as_gate(thing: object, *, where: str) -> Gate:
         f"{where}: {thing!r} is not a gate; use @gate on a function of (output, state), "
         "or one of coordgate.gates"
     )
+
+
+def _makes_gates(thing: Any) -> bool:
+    returned = getattr(thing, "__annotations__", {}).get("return")
+    return returned is Gate or returned == "Gate"
 
 
 def as_verdict(result: object) -> Verdict:
@@ -305,11 +312,7 @@ def _fingerprint(thing: Any, depth: int = 4) -> str:
 
 
 def _is_filled(cell: CellType) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return False
-    return True
+    return cell != CellType()
 
 
 def _compose(how: Literal["and", "or", "not"], *parts: Gate) -> Gate:

@@ -59,11 +59,15 @@ def guard(
     """
     if mode not in {"enforce", "observe"}:
         raise ConfigurationError(f"guard(mode={mode!r}): use 'enforce' or 'observe'")
-    declared = load(nodes) if isinstance(nodes, str | PathLike) else dict(nodes or {})
+    declared = load(nodes) if isinstance(nodes, str | PathLike) else _by_name(nodes)
     for name, each in declared.items():
         if not isinstance(each, NodeGuard):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
             raise ConfigurationError(f"guard(nodes={{{name!r}: {each!r}}}): give a NodeGuard")
     if tracer is not None and not isinstance(tracer, Tracer):
+        if isinstance(tracer, type) or not isinstance(tracer, str | PathLike | Sink):  # pyright: ignore[reportUnnecessaryIsInstance] - for callers without a type checker
+            raise ConfigurationError(
+                f"guard(tracer={tracer!r}): give a path such as 'traces.db', a Tracer, or a sink"
+            )
         tracer = Tracer(tracer)
     settings = GraphGuard(declared, mode=mode, tracer=tracer)
     if isinstance(target, lg.StateGraph):
@@ -78,6 +82,16 @@ def guard(
             else ""
         )
     )
+
+
+def _by_name(nodes: object) -> dict[str, NodeGuard]:
+    if nodes is None:
+        return {}
+    if not isinstance(nodes, Mapping) or not all(isinstance(name, str) for name in nodes):  # pyright: ignore[reportUnknownVariableType] - any mapping
+        raise ConfigurationError(
+            f"guard(nodes={nodes!r}): give a dict of node names to NodeGuards, or a TOML file"
+        )
+    return dict(nodes)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - the guards are checked next
 
 
 class _GuardedBuilder:
@@ -155,7 +169,8 @@ def _guarded_node(
         intake = InputCheck(contract.accepts, input_keys(node), where=where)
     transports = lg.retry_policies(app, node) if part.mode == "enforce" else ()
     if part.mode == "enforce":
-        _check_engines(app, where, spec, node, transports)
+        _check_waiting(app, where, spec)
+        _check_engines(where, name, spec, node, transports)
     for rung in spec.policy.rungs if spec.policy else ():
         if isinstance(rung, Degrade):
             _check_stated(where, rung, check)
@@ -215,15 +230,19 @@ def _annotated(app: Any, function: Any) -> Contract | None:
     return Contract(returns=returned)
 
 
-def _check_engines(
-    app: Any, where: str, spec: NodeGuard, node: Any, transports: Sequence[Any]
-) -> None:
-    """Refuse what would run a node's body more often than its policy says."""
+def _check_waiting(app: Any, where: str, spec: NodeGuard) -> None:
+    """Refuse a question to a person in a graph that is told not to keep anything."""
     if app.checkpointer is False and spec.policy is not None and spec.policy.of(Escalate):
         raise ConfigurationError(
             f"{where} may escalate to a person, and its graph is compiled with checkpointer=False, "
             "so it cannot wait; leave checkpointer out to use that of the graph around it"
         )
+
+
+def _check_engines(
+    where: str, name: str, spec: NodeGuard, node: Any, transports: Sequence[Any]
+) -> None:
+    """Refuse what would run a node's body more often than its policy says."""
     if spec.effects == "external" and transports:
         raise ConfigurationError(
             f"{where}: effects='external' and a LangGraph retry policy contradict each other: it "
@@ -232,6 +251,13 @@ def _check_engines(
         )
     if spec.policy is None or not spec.policy.of(Retry):
         return
+    subgraph = lg.subgraph_of(node)
+    if subgraph is not None and subgraph.checkpointer is True:  # pyright: ignore[reportUnknownMemberType] - any saver
+        raise ConfigurationError(
+            f"{where}: Retry cannot repeat a subgraph that keeps a memory (checkpointer=True): "
+            "what a rejected attempt wrote stays in it; gate the nodes inside it, "
+            f"such as nodes={{'{name}|node': ...}}, or compile it without checkpointer=True"
+        )
     engine = _retry_engine(node.bound)
     if engine is not None:
         raise ConfigurationError(

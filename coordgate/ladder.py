@@ -269,7 +269,7 @@ class Ladder:
         external = node.guard.effects == "external"
         if (node.policy or made > 1 or external) and self.run is not None:
             _mark(error, _SPENT, (self.run.id, self.turn.namespace))
-        remedy = _remedy(node, cause, _jump(self.turn.raw.judgements))
+        remedy = _remedy(node, cause, self.turn.raw.judgements)
         if isinstance(error, HandoffError) and error.node == node.name:
             error.attempts, error.remedy = made, remedy
         elif node.policy:
@@ -311,7 +311,11 @@ def _mark(error: BaseException, name: str, value: Any) -> None:
         setattr(error, name, value)
 
 
-def _remedy(node: NodePlan, cause: Cause, jump: RungName | None) -> str:
+def _remedy(node: NodePlan, cause: Cause, judgements: Sequence[Judgement]) -> str:
+    broken = [repr(each.gate) for each in judgements if each.verdict.broken]
+    if cause == "gate" and broken:
+        return f"gate {' and '.join(broken)} could not judge, which is not a pass; mend the gate"
+    jump = _jump(judgements)
     if jump is not None and jump != "fail" and (not node.policy or jump not in node.policy.names()):
         return f"the gate asked for {jump!r}, which is not on the node's policy; add that rung"
     if cause == "input":

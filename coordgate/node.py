@@ -157,7 +157,9 @@ def gated(
         ConfigurationError: the declaration cannot work, or it decorates something that is not a
             function (pass a NodeGuard to `guard(graph, nodes={...})` for those).
     """
-    contract = None if accepts is None and returns is None else Contract(accepts, returns)
+    contract = (
+        None if accepts is None and returns is None else Contract(accepts=accepts, returns=returns)
+    )
     declared = NodeGuard(contract, gates, policy, effects, stream)
 
     def decorate(function: NodeFunction) -> NodeFunction:

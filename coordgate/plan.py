@@ -63,6 +63,7 @@ class NodePlan:
         self.retries_on = retries_on
         self.climbs = self.enforces and bool(self.policy)
         self.escalates = self.enforces and bool(self.policy and self.policy.of(Escalate))
+        self.shields = self.enforces and guard.declares
         self.holds = self.enforces and guard.stream == "hold"
         self.ladders: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from coordgate.contract import Contract
+from coordgate.contract import Contract, nearest
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate, as_gate
 from coordgate.node import NodeGuard
@@ -38,19 +38,24 @@ def load(path: str | PathLike[str]) -> dict[str, NodeGuard]:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as TOML: {error}") from error
     nodes = document.get("nodes", {})
-    if set(document) - {"nodes"} or not _is_table(nodes):
-        raise ConfigurationError(f"{path}: the file holds tables [nodes.NAME], and nothing else")
+    others = sorted(set(document) - {"nodes"})
+    if others or not _is_table(nodes):
+        named = f", and no [{others[0]}]" if others else ""
+        raise ConfigurationError(f"{path}: the file holds tables [nodes.NAME]{named}")
     return {name: _node_guard(table, f"{path}, nodes.{name}") for name, table in nodes.items()}
 
 
 def _node_guard(table: Any, where: str) -> NodeGuard:
-    if not _is_table(table) or set(table) - _KEYS:
-        raise ConfigurationError(f"{where}: use the keys {', '.join(sorted(_KEYS))}")
+    if not _is_table(table):
+        raise ConfigurationError(f"{where}: write a table with the keys {', '.join(sorted(_KEYS))}")
+    for key in sorted(set(table) - _KEYS):
+        raise ConfigurationError(f"{where}: there is no key {key!r}{nearest(key, _KEYS)}")
     try:
         contract = None
         if "accepts" in table or "returns" in table:
             contract = Contract(
-                _declared(table.get("accepts"), where), _declared(table.get("returns"), where)
+                accepts=_declared(table.get("accepts"), where),
+                returns=_declared(table.get("returns"), where),
             )
         return NodeGuard(
             contract=contract,
@@ -62,6 +67,8 @@ def _node_guard(table: Any, where: str) -> NodeGuard:
             stream=table.get("stream", "announce"),
         )
     except ConfigurationError as error:
+        if str(error).startswith(where):
+            raise
         raise ConfigurationError(f"{where}: {error}") from error
 
 

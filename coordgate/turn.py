@@ -71,7 +71,7 @@ class Turn:
         self.node = node
         self.state = state
         # A rejected attempt must leave nothing behind: it may change only what it is given.
-        self.given = snapshot(state) if node.climbs else state
+        self.given = snapshot(state) if node.shields else state
         self.config = config
         self.ladder = ladder
         self.above = RUNNING.get()

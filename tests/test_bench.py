@@ -60,7 +60,7 @@ def test_every_variant_is_measured_on_every_saver(graphs: Ran) -> None:
         assert set(found["variants"]) == VARIANTS | more
         for name, figures in found["variants"].items():
             assert figures["rounds"] == 2
-            for what in ("wall", "settled", "cpu"):
+            for what in ("wall", "typical", "settled", "cpu"):
                 time, ratio = figures[f"{what}_us"], figures[f"{what}_ratio"]
                 assert 0 < time["q1"] <= time["median"] <= time["q3"]
                 assert 0 < ratio["q1"] <= ratio["median"] <= ratio["q3"]

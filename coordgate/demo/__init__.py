@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import shlex
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph  # pyright: ignore[reportMissingTypeStubs]
-from rich.console import Console
 
 from coordgate.demo.agent import GUARDS, Parts, Question, State, build, choose_model, judge_answer
 from coordgate.demo.documents import Library, read_folder
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
         setting, parts = _prepare(args)
         store = None if args.bare else open_store(_store(args), mode="write")
     except CoordgateError as error:
-        Screen(Console(stderr=True, highlight=False, markup=False)).problem(str(error))
+        sys.stderr.write(f"coordgate: {' '.join(str(error).split())}\n")
         return 2
     screen = None if args.json else Screen()
     if screen is not None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
@@ -165,7 +169,10 @@ class Screen:
         self.hint(f"Recorded in {store}. Look at it with:", f"coordgate show {store} {run[:12]}")
 
     def hint(self, text: str, command: str) -> None:
-        """Show a command to try next."""
+        """Show a command to try next, as it can be typed here."""
+        here = Path(sys.argv[0])
+        if here.name == "coordgate" and shutil.which("coordgate") is None:
+            command = command.replace("coordgate", os.path.relpath(here), 1)
         self._line("")
         self._line(text)
         self._console.print(Text(f"  {self._printable(command)}"), soft_wrap=True)
