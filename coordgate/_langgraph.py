@@ -18,7 +18,7 @@ from contextvars import Context, copy_context
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any, ForwardRef, get_args, get_origin, get_type_hints
+from typing import Any, ForwardRef, Union, get_args, get_origin, get_type_hints
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
@@ -36,7 +36,6 @@ from coordgate.statekey import ROOT, StateKey
 try:
     from langgraph._internal._config import patch_config
     from langgraph._internal._constants import (
-        CONF,
         CONFIG_KEY_READ,
         CONFIG_KEY_RUNTIME,
         CONFIG_KEY_SCRATCHPAD,
@@ -178,8 +177,12 @@ def _returned_by(app: Pregel[Any, Any, Any, Any]) -> Any:
 
 
 def _state_key(name: str, channel: Any, hints: list[tuple[Any, dict[str, Any]]]) -> StateKey:
-    found = ((s, h[name]) for s, h in hints if name in h)
-    schema, annotation = next(found, (None, getattr(channel, "UpdateType", Any)))
+    found = [(s, h[name]) for s, h in hints if name in h]
+    schema, annotation = found[0] if found else (None, getattr(channel, "UpdateType", Any))
+    plain = type(channel).__name__ == "LastValue"
+    if len(found) > 1 and name not in hints[0][1] and plain:
+        # Not a key of the state itself: each node may write what its own schema says of it.
+        schema, annotation = None, Union[tuple(each for _, each in found)]  # noqa: UP007
     model = schema if isinstance(schema, type) and issubclass(schema, BaseModel) else None
     reducer = getattr(channel, "operator", None) or getattr(channel, "reducer", None)
     if reducer is not None:
@@ -326,9 +329,6 @@ def copy_builder(builder: Any, kind: type[Any]) -> Any:
 def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:
     """Return a node function as the Runnable that LangGraph makes of it."""
     return coerce_to_runnable(thing, name=name, trace=False)
-
-
-assert CONF == "configurable"
 
 
 def plain_function(step: Runnable[Any, Any], name: str) -> Callable[[Any], Any] | None:
