@@ -34,7 +34,6 @@ from coordgate.errors import UnsupportedLangGraph
 try:
     from langgraph._internal._config import patch_config
     from langgraph._internal._constants import (
-        CONF,
         CONFIG_KEY_CHECKPOINTER,
         CONFIG_KEY_READ,
         CONFIG_KEY_RUNTIME,
@@ -324,7 +323,6 @@ def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:
     return coerce_to_runnable(thing, name=name, trace=False)
 
 
-assert CONF == "configurable"
 if not {"pending_writes", "null_resume_write", "parent_scratchpad"} <= {
     *_scratchpad.__code__.co_cellvars
 }:  # pragma: no cover - needs another LangGraph

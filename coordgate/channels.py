@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ForwardRef, get_args, get_origin, get_type_hints
+from typing import Any, ForwardRef, Union, get_args, get_origin, get_type_hints
 
 from langgraph.func import entrypoint
 from langgraph.graph import END
@@ -43,8 +43,12 @@ def _returned_by(app: Any) -> Any:
 
 
 def _state_key(name: str, channel: Any, hints: list[tuple[Any, dict[str, Any]]]) -> StateKey:
-    found = ((s, h[name]) for s, h in hints if name in h)
-    schema, annotation = next(found, (None, getattr(channel, "UpdateType", Any)))
+    found = [(s, h[name]) for s, h in hints if name in h]
+    schema, annotation = found[0] if found else (None, getattr(channel, "UpdateType", Any))
+    plain = type(channel).__name__ == "LastValue"
+    if len(found) > 1 and name not in hints[0][1] and plain:
+        # Not a key of the state itself: each node may write what its own schema says of it.
+        schema, annotation = None, Union[tuple(each for _, each in found)]  # noqa: UP007
     model = schema if isinstance(schema, type) and issubclass(schema, BaseModel) else None
     reducer = getattr(channel, "operator", None) or getattr(channel, "reducer", None)
     if reducer is not None:

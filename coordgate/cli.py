@@ -188,9 +188,7 @@ def _add_demo(commands: Commands) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the seed of those faults")
     parser.add_argument("--bare", action="store_true", help="the same run without the guard")
-    parser.add_argument(
-        "--store", metavar="PATH", help="record the run there (a bare run is not recorded)"
-    )
+    parser.add_argument("--store", metavar="PATH", help="record there (a bare run is not recorded)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(command=_demo)
 

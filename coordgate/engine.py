@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphInterrupt
@@ -28,6 +28,8 @@ from coordgate.streams import StreamTap
 from coordgate.turn import Handover, Turn
 from coordgate.update import ship
 from coordgate.write import PlainWrite
+
+Told: TypeAlias = Literal["no", "if told", "always"]
 
 
 class GuardedWrite(lg.ChannelWrite):
@@ -176,10 +178,10 @@ class GuardedSeq(lg.RunnableSeq):
                 self._bodies[position] = _Body(instead, feedback=_takes_feedback(first))
             elif isinstance(rung, Escalate):
                 asking = lg.RunnableCallable(_asking, name=plan.name, trace=False)
-                self._bodies[position] = _Body(_sequence(seq, asking, *writers), feedback=False)
+                self._bodies[position] = _Body(_sequence(seq, asking, *writers), feedback="no")
             elif isinstance(rung, Degrade):
                 stated = lg.RunnableCallable(_stating(rung), name=plan.name, trace=False)
-                self._bodies[position] = _Body(_sequence(seq, stated, *writers), feedback=False)
+                self._bodies[position] = _Body(_sequence(seq, stated, *writers), feedback="no")
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run one attempt of the node."""
@@ -253,14 +255,16 @@ class GuardedSeq(lg.RunnableSeq):
         if ladder is not None and not isinstance(turn.rung, Retry | None):
             body = self._bodies[ladder.place.position]
         if plan.holds or (plan.climbs and turn.run is not None and turn.run.streams):
-            turn.tap = StreamTap(config, hold=plan.holds)
+            turn.tap = StreamTap(turn.config, hold=plan.holds)
             turn.config = turn.tap.config
         if plan.enforces and (plan.climbs or plan.transports) and lg.is_timed(config):
             # LangGraph decides on a timeout before the attempt hears of it, by the task alone.
             timed = plan.ladders[turn.task] = turn.on_ladder()
             timed.slot = lg.slot(config)
-        if body.feedback:
-            kwargs["feedback"] = turn.feedback()
+        if body.feedback != "no":
+            told = turn.feedback()
+            if told is not None or body.feedback == "always":
+                kwargs["feedback"] = told
         return turn, body, RUNNING.set(turn)
 
     def _failed(self, turn: Turn, error: BaseException, config: RunnableConfig) -> None:
@@ -279,7 +283,9 @@ class _Body:
 
     __slots__ = ("at_once", "feedback", "steps")
 
-    def __init__(self, steps: lg.RunnableSeq, *, feedback: bool) -> None:
+    def __init__(
+        self, steps: lg.RunnableSeq, *, feedback: Literal["no", "if told", "always"]
+    ) -> None:
         self.steps = steps
         self.feedback = feedback
         self.at_once = _sequence(steps, *lg.steps_of(steps), flat=True)
@@ -345,9 +351,14 @@ def _asking(_state: Any) -> Any:
     return ask(turn, turn.on_ladder())
 
 
-def _takes_feedback(step: Runnable[Any, Any]) -> bool:
+def _takes_feedback(step: Runnable[Any, Any]) -> Told:
+    """Return whether a node's function has a parameter `feedback` that is not the user's own."""
     function = getattr(step, "func", None) or getattr(step, "afunc", None)
+    bound = getattr(function, "keywords", ())
     try:
-        return function is not None and "feedback" in inspect.signature(function).parameters
+        taken = inspect.signature(function).parameters.get("feedback") if function else None
     except (TypeError, ValueError):
-        return False
+        return "no"
+    if taken is None or "feedback" in bound:
+        return "no"
+    return "always" if taken.default is taken.empty else "if told"

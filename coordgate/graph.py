@@ -12,6 +12,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.retry import RunnableRetry
 from langgraph.graph import END
+from langgraph.types import Command
 
 from coordgate import _langgraph as lg
 from coordgate.channels import input_keys, state_keys, static_targets
@@ -19,7 +20,7 @@ from coordgate.contract import Contract, HandoverCheck, InputCheck, nearest
 from coordgate.engine import GuardedSeq, GuardedWrite
 from coordgate.errors import ConfigurationError
 from coordgate.guarded import GraphGuard, GuardedGraph
-from coordgate.node import NodeGuard, declared_on
+from coordgate.node import NodeGuard, declared_on, retry_engine
 from coordgate.plan import NodePlan
 from coordgate.policy import Degrade, Escalate, Retry
 from coordgate.record import Mode
@@ -34,7 +35,6 @@ Graph = TypeVar("Graph")
 _log = logging.getLogger("coordgate")
 _OPEN = NodeGuard()
 _INNER = "|"
-_RETRY_LIBRARIES = frozenset({"tenacity", "stamina", "backoff", "retrying"})
 
 
 def guard(
@@ -158,11 +158,18 @@ def _guarded_node(
     declared = declared_on(function)
     spec = (given or _OPEN).over(declared)
     where = f"node {name!r}"
-    contract = spec.contract
-    if contract is None and spec.declares | (declared is not None) | (given is not None):
-        contract = _annotated(app, function)
-    contract = contract or Contract()
-    check = HandoverCheck(contract, keys, where=where, lenient=lg.contains_graph(node))
+    contract = spec.contract or Contract()
+    lenient = lg.contains_graph(node)
+    check = None
+    if spec.contract is None and (spec.declares or declared is not None or given is not None):
+        contract = _annotated(app, function) or contract
+        try:
+            check = HandoverCheck(contract, keys, where=where, lenient=lenient)
+        except ConfigurationError as error:  # nobody declared it, so it is named and not used
+            unchecked.append(str(error))
+            contract = Contract()
+    if check is None:
+        check = HandoverCheck(contract, keys, where=where, lenient=lenient)
     unchecked += check.unchecked
     intake = None
     if contract.accepts is not None:
@@ -227,6 +234,8 @@ def _annotated(app: Any, function: Any) -> Contract | None:
         return None
     if returned is None or id(bare(returned)) in schemas or not has_fields(returned):
         return None
+    if bare(returned) is Command:
+        return None
     return Contract(returns=returned)
 
 
@@ -274,11 +283,9 @@ def _retry_engine(runnable: Runnable[Any, Any]) -> str | None:
                 return "with_retry()"
             inner = inner.bound  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
         function = getattr(inner, "func", None) or getattr(inner, "afunc", None)
-        while function is not None:
-            module = getattr(function, "__globals__", {}).get("__name__", "").partition(".")[0]
-            if module in _RETRY_LIBRARIES:
-                return str(module)
-            function = getattr(function, "__wrapped__", None)
+        engine = retry_engine(function)
+        if engine is not None:
+            return engine
     return None
 
 

@@ -73,6 +73,7 @@ class Attempting(Protocol):
     checked: Checked | None
     declined: bool
     reply: Answer | None
+    ladder: Ladder | None
 
     def transition(self) -> RawTransition:
         """Return the record of the task, without attempts."""
@@ -147,6 +148,7 @@ class Ladder:
         self.begin()
         run = self.run
         if run is not None and run.open.pop(id(self), None) is not None:
+            self.turn.ladder = None  # no cycle is left behind that only the collector could undo
             self.raw.status = status
             self.raw.seconds = time.perf_counter() - self.began
             run.emit(self.raw)

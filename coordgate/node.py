@@ -24,6 +24,8 @@ StreamRule = Literal["announce", "hold"]
 
 NodeFunction = TypeVar("NodeFunction", bound=Callable[..., Any])
 
+_RETRY_LIBRARIES = frozenset({"tenacity", "stamina", "backoff", "retrying"})
+
 ATTRIBUTE = "__coordgate__"
 """Where `@gated` puts the NodeGuard on a function."""
 
@@ -168,6 +170,16 @@ def gated(
                 f"@gated decorates functions, not {type(function).__name__}; for a Runnable or an "
                 "instance use guard(graph, nodes={'its name': NodeGuard(...)})"
             )
+        if declared_on(function) is not None:
+            raise ConfigurationError(
+                f"{function.__name__!r} is decorated with @gated twice; declare all in one"
+            )
+        engine = retry_engine(function)
+        if engine is not None and policy is not None and policy.of(Retry):
+            raise ConfigurationError(
+                f"{function.__name__!r}: two retry engines on one node, {engine} inside and Retry "
+                "outside, would multiply their attempts; drop one of them"
+            )
         wrapper: Any = _wrapped(function, declared)
         setattr(wrapper, ATTRIBUTE, declared)
         return wrapper  # type: ignore[no-any-return]
@@ -189,6 +201,16 @@ def declared_on(function: object) -> NodeGuard | None:
         found = getattr(each, ATTRIBUTE, None)
         if isinstance(found, NodeGuard):
             return found
+    return None
+
+
+def retry_engine(function: Any) -> str | None:
+    """Return the retry library that a function is wrapped by."""
+    while function is not None:
+        module = getattr(function, "__globals__", {}).get("__name__", "").partition(".")[0]
+        if module in _RETRY_LIBRARIES:
+            return str(module)
+        function = getattr(function, "__wrapped__", None)
     return None
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import functools
 import sys
 import types
+from collections import UserList, deque
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
 from typing import (
+    IO,
     Annotated,
     Any,
+    BinaryIO,
     NotRequired,
     Required,
+    TextIO,
     TypeGuard,
     Union,
     get_args,
@@ -20,7 +27,15 @@ from typing import (
 )
 
 import typing_extensions
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
@@ -77,6 +92,8 @@ class Schema:
             ) from error
         self.parse: Callable[[Any], Any] = validator.validate_python
         kind = bare(declared)
+        if _has_aliases(kind):  # state keys are the fields' names
+            self.parse = functools.partial(validator.validate_python, by_alias=True, by_name=True)
         self.takes_more = (
             isinstance(kind, type)
             and issubclass(kind, BaseModel)
@@ -218,6 +235,11 @@ def _wants_info(schema: Any) -> bool:
     return _wants_info(schema.get("schema"))  # pyright: ignore[reportUnknownMemberType] - as above
 
 
+def _has_aliases(kind: Any) -> bool:
+    fields = getattr(kind, "model_fields", {}) if isinstance(kind, type) else {}
+    return any(field.validation_alias or field.alias for field in fields.values())
+
+
 def _is_map(declared: Any) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(declared, Mapping)
 
@@ -280,9 +302,34 @@ def _modern(annotation: Any) -> Any:
     return _mapped(annotation, replaced)
 
 
-def taking_bools(annotation: Any) -> Any:
-    """Let a bool stand for every int and float, as Python's type checkers do."""
-    return _mapped(annotation, lambda part: part | bool if part is int or part is float else part)
+def as_typing_takes_it(annotation: Any) -> Any:
+    """Widen an annotation to what type checkers take for it and pydantic's strict mode does not."""
+    return _mapped(annotation, _widened)
+
+
+def _widened(part: Any) -> Any:
+    if part is int or part is float:
+        return part | bool
+    if part is date:
+        return date | datetime
+    if part is Decimal:
+        return Annotated[Decimal, Field(allow_inf_nan=True)]
+    if part in {IO, TextIO, BinaryIO}:
+        return Any
+    if hasattr(part, "__supertype__"):
+        return _mapped(part.__supertype__, _widened)
+    origin, args = get_origin(part), get_args(part)
+    if origin is collections.abc.Set:
+        return set[args] | frozenset[args]  # type: ignore[valid-type]
+    if origin is collections.abc.Sequence:
+        taken: Any = Annotated[list[args], BeforeValidator(_as_list)]  # type: ignore[valid-type]
+        return part | taken
+    return part
+
+
+def _as_list(value: object) -> object:
+    """Return the items of a sequence that is none of pydantic's own kinds."""
+    return list(value) if isinstance(value, deque | range | UserList) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - of anything
 
 
 def _mapped(annotation: Any, replaced: Callable[[Any], Any]) -> Any:
@@ -296,10 +343,11 @@ def _mapped(annotation: Any, replaced: Callable[[Any], Any]) -> Any:
         return Annotated[(_mapped(args[0], replaced), *annotation.__metadata__)]
     parts = tuple(_mapped(each, replaced) for each in args)
     if all(new is old for new, old in zip(parts, args, strict=True)):
-        return annotation
+        return replaced(annotation)
     if origin is Union or origin is types.UnionType:
         return functools.reduce(lambda one, other: one | other, parts)
-    return annotation.copy_with(parts) if hasattr(annotation, "copy_with") else origin[parts]
+    made = annotation.copy_with(parts) if hasattr(annotation, "copy_with") else origin[parts]
+    return replaced(made)
 
 
 def _lower(message: str) -> str:

@@ -18,10 +18,10 @@ from coordgate.redaction import shorten
 from coordgate.schema import (
     UNBUILDABLE,
     adapter,
+    as_typing_takes_it,
     bare,
     field_validator,
     strip_required,
-    taking_bools,
     type_name,
     violations_of,
 )
@@ -132,14 +132,10 @@ def _strictly(annotation: Any, validate: Callable[..., object], value: Any) -> N
     try:
         validate(value, strict=True)
     except ValidationError as error:
-        kind = bare(annotation)
-        origin = get_origin(kind) or kind
-        if _is_abstract(origin) and isinstance(value, origin):
-            return
         if all(_is_subtype(e["type"], e["input"]) for e in error.errors(include_url=False)):
             return
         with contextlib.suppress(ValidationError):
-            adapter(taking_bools(annotation)).validator.validate_python(value, strict=True)
+            adapter(as_typing_takes_it(annotation)).validator.validate_python(value, strict=True)
             return
         raise
 
@@ -151,10 +147,6 @@ def _is_subtype(failure: str, value: object) -> bool:
     if failure in {"date_type", "date_from_datetime_inexact", "date_from_datetime_parsing"}:
         return isinstance(value, date)
     return failure == "finite_number" and isinstance(value, Decimal)
-
-
-def _is_abstract(origin: Any) -> bool:
-    return isinstance(origin, type) and origin.__module__ == "collections.abc"
 
 
 def _taken_by(reducer: Any, annotation: Any) -> tuple[Any, str | None]:

@@ -263,7 +263,8 @@ class Turn:
         ladder = self.ladder
         if run.tracer is None:
             if ladder is not None:
-                run.open.pop(id(ladder), None)
+                ladder.emit("accepted")
+                self.config = _NO_CONFIG
             return
         attempt = self.raw
         raw = self.transition() if ladder is None else ladder.raw
@@ -280,6 +281,7 @@ class Turn:
             run.tracer.record(raw)
         else:
             ladder.emit("degraded" if isinstance(self.rung, Degrade) else status)
+            self.config = _NO_CONFIG
 
     def _check_route(self, goto: Sequence[str]) -> None:
         node = self.node

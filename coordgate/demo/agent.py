@@ -177,7 +177,7 @@ GUARDS: Final[Mapping[str, NodeGuard]] = {
         Contract(returns=Draft),
         gates=[
             not_empty("answer"),
-            cites("answer", sources="passages"),
+            cites("answer", sources="passages", pattern=r"\[(\d+)\]"),
             grounded_in("passages", key="answer"),
         ],
         policy=Policy(

@@ -127,10 +127,7 @@ STRICT = [TypeAdapter(each) for each in ANNOTATIONS]
 @SETTINGS
 @given(st.lists(EVERY, min_size=20, max_size=20))
 def test_an_inferred_contract_is_strict_pydantic(examples: list[tuple[int, Any]]) -> None:
-    """For a TypedDict state, what strict pydantic takes passes untouched, and nothing else.
-
-    The one exception is a bool for an int or a float, which Python's type checkers take.
-    """
+    """What strict pydantic takes passes untouched, and else only what type checkers take."""
     for position, value in examples:
         expected = verdict(STRICT[position], value, strict=True)
         shipped = outcome(TYPED_DICTS[position], value)

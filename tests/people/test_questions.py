@@ -380,3 +380,23 @@ def test_a_question_in_every_durability() -> None:
         result = app.invoke(Command(resume=Approve()), config, durability=durability)
         assert result["sent"] == "draft 1"
         assert write.calls == 1
+
+
+@pytest.mark.parametrize("stream", ["announce", "hold"])
+def test_a_streamed_run_asks_and_is_answered(caller: Caller, stream: Any) -> None:
+    """What is shown of attempts as they run changes nothing of whose answer is whose."""
+    write = Writer()
+    nodes = asking(EDITOR, stream=stream)
+
+    def app() -> Any:
+        return guard(writing(caller.node(write)), nodes).compile(checkpointer=caller.saver)
+
+    def touch(given: Any) -> list[Any]:
+        return [chunk for _, chunk in caller.stream(app(), given, ["messages", "updates"])]
+
+    touch({})
+    second = touch(Command(resume=RetryWith("again")))[-1]
+    assert shown(second)["candidate"] == {"draft": "draft 2"}
+    assert touch(None)[-1] == second
+    assert touch(Command(resume=Approve()))[-1] == {"send": {"sent": "draft 2"}}
+    assert write.calls == 2
