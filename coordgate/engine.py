@@ -189,7 +189,7 @@ class GuardedSeq(lg.RunnableSeq):
             return super().invoke(input, config, **kwargs)
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            if turn.ladder is None and self.plan.intake is not None:
+            if turn.raw.number == 1 and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
             output = body.at_once.invoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
@@ -206,7 +206,7 @@ class GuardedSeq(lg.RunnableSeq):
             return await super().ainvoke(input, config, **kwargs)
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            if turn.ladder is None and self.plan.intake is not None:
+            if turn.raw.number == 1 and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
             output = await body.at_once.ainvoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
@@ -227,7 +227,7 @@ class GuardedSeq(lg.RunnableSeq):
             return
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            if turn.ladder is None and self.plan.intake is not None:
+            if turn.raw.number == 1 and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
             async for chunk in lg.RunnableSeq.astream(
                 body.steps, turn.given, turn.config, **kwargs

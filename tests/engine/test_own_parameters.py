@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import Any, Literal
 
@@ -11,7 +12,16 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 from typing_extensions import TypedDict
 
-from coordgate import ConfigurationError, NodeGuard, Policy, Retry, gated, guard
+from coordgate import (
+    ConfigurationError,
+    Contract,
+    ContractViolation,
+    NodeGuard,
+    Policy,
+    Retry,
+    gated,
+    guard,
+)
 from coordgate.gates import not_empty
 
 
@@ -58,3 +68,16 @@ def test_a_bare_command_annotation_states_nothing() -> None:
     builder = StateGraph(State).add_node("n", go).add_edge(START, "n")
     declared = {"n": NodeGuard(gates=[not_empty("draft")])}
     assert guard(builder, declared).compile().invoke({}) == {"draft": "x"}
+
+
+def test_a_timed_node_is_checked_on_the_way_in_too() -> None:
+    """A node with a timeout and a policy has its input checked like any other."""
+
+    async def node(_state: State) -> State:
+        return {"draft": "x"}
+
+    builder = StateGraph(State).add_node("n", node, timeout=5).add_edge(START, "n")
+    contract = Contract(accepts={"draft": str})
+    declared = {"n": NodeGuard(contract=contract, policy=Policy(Retry(1)))}
+    with pytest.raises(ContractViolation, match="is required"):
+        asyncio.run(guard(builder, declared).compile().ainvoke({}))
