@@ -64,7 +64,7 @@ class Schema:
     value (`int`, `list[str]`), as in graphs without keys.
     """
 
-    __slots__ = ("_optional", "declared", "fields", "name", "parse", "takes_more", "types")
+    __slots__ = ("fields", "name", "parse", "takes_more", "types")
 
     def __init__(self, declared: Any, *, where: str) -> None:
         """Build the validator of `declared`: a model, TypedDict, dataclass, Annotated or key map.
@@ -72,14 +72,12 @@ class Schema:
         Raises:
             ConfigurationError: pydantic cannot check the type.
         """
-        self.declared = declared
         if _is_map(declared):
-            self.types: dict[str, Any] = {str(k): _optional(v)[0] for k, v in declared.items()}
-            self._optional = frozenset(str(k) for k, v in declared.items() if _optional(v)[1])
+            self.types: dict[str, Any] = {str(k): strip_required(v) for k, v in declared.items()}
             built: Any = _typed_dict(declared)
             self.name = "{" + ", ".join(f"{k}: {type_name(v)}" for k, v in self.types.items()) + "}"
         else:
-            built, self.types, self._optional = declared, _fields_of(declared), frozenset[str]()
+            built, self.types = declared, _fields_of(declared)
             self.name = type_name(declared)
         self.fields = frozenset(self.types) if self.types or isinstance(declared, Mapping) else None
         try:
@@ -261,12 +259,6 @@ def _hints(kind: Any) -> dict[str, Any]:
         return get_type_hints(kind, include_extras=True)
     except (NameError, TypeError):
         return dict(getattr(kind, "__annotations__", {}))
-
-
-def _optional(annotation: Any) -> tuple[Any, bool]:
-    if get_origin(annotation) in {NotRequired, typing_extensions.NotRequired}:
-        return get_args(annotation)[0], True
-    return strip_required(annotation), False
 
 
 def _typed_dict(declared: Mapping[str, Any]) -> Any:

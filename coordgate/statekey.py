@@ -180,9 +180,6 @@ def _label(function: Any) -> str:
     return repr(getattr(function, "__name__", type(function).__name__))
 
 
-_ROLES = frozenset({"human", "user", "ai", "assistant", "system", "developer", "tool", "function"})
-
-
 def check_messages(value: Any) -> None:
     """Check what `add_messages` takes: a message, or a list of them, in any of their notations."""
     several = isinstance(value, list) or (isinstance(value, tuple) and not _is_message(value))
