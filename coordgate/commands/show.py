@@ -1,0 +1,86 @@
+"""`coordgate show`: the recorded runs, or the transitions of one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from itertools import islice
+
+from rich.console import Console
+from rich.text import Text
+
+from coordgate import show
+from coordgate.commands.arguments import count
+from coordgate.errors import StoreError
+from coordgate.stores import open_store
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.description = "Show the recorded runs, or the transitions of one run."
+    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", help="a run's id, a beginning of it, or `latest`"
+    )
+    parser.add_argument(
+        "--failed",
+        action="store_true",
+        help="only runs, or transitions, in which an attempt was not accepted",
+    )
+    parser.add_argument(
+        "--limit",
+        type=count,
+        metavar="N",
+        help="at most N runs (20 if not given) or transitions (all); 0 for all",
+    )
+    parser.add_argument(
+        "--values", action="store_true", help="show what was read, handed over and written, too"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the runs, or a run's transitions."""
+    name: str = arguments.store
+    limit: int | None = arguments.limit
+    console = Console(highlight=False, markup=False, emoji=False)
+    width = console.width if console.is_terminal else None
+
+    def put(text: Text) -> None:
+        console.print(text, soft_wrap=True)
+
+    store = open_store(name)
+    try:
+        if arguments.run is None:
+            summaries = (show.summarise(run, store.transitions(run.id)) for run in store.runs())
+            chosen = (each for each in summaries if each.failed or not arguments.failed)
+            found = list(islice(chosen, (20 if limit is None else limit) or None))
+            if arguments.json:
+                sys.stdout.write(show.runs_json(name, found) + "\n")
+            elif found:
+                put(show.runs_lines(found, width=width))
+            else:
+                put(show.note("no run has failed" if arguments.failed else "no runs yet"))
+            return 0
+        if arguments.run == "latest":
+            run = next(store.runs(limit=1), None)
+            if run is None:
+                raise StoreError(f"{name}: holds no runs yet")
+        else:
+            run = store.run(arguments.run)
+        summary = show.summarise(run, store.transitions(run.id))
+        telling = (
+            each
+            for each in store.transitions(run.id)
+            if show.has_failed(each) or not arguments.failed
+        )
+        wanted = islice(telling, limit or None)
+        if arguments.json:
+            sys.stdout.write(show.run_json(name, summary, wanted) + "\n")
+            return 0
+        put(show.run_lines(summary, width=width))
+        for transition in wanted:
+            put(show.transition_lines(transition, width=width, values=arguments.values))
+        return 0
+    finally:
+        store.close()
