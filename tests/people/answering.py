@@ -5,16 +5,15 @@ step named is done once for each point at which it can be killed: before and aft
 the saver. What came of it is printed, a line of JSON for each point.
 """
 
-import contextlib
 import itertools
 import json
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from killing import Ended, apart, die
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command
@@ -53,7 +52,7 @@ class MortalSaver(SqliteSaver):
     def point(self) -> None:
         """Die, if this is the point."""
         if self.points == self.dies:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         self.points += 1
 
     def put_writes(self, *args: Any, **kwargs: Any) -> None:
@@ -103,37 +102,26 @@ def act(directory: Path, task: str, dies: int) -> str:
         return asked[0].value["candidate"]["draft"] if asked else f"sent {result['sent']}"
 
 
-def apart(directory: Path, task: str, dies: int = NEVER) -> str | None:
-    """Do one step in a process of its own; return None if it was killed."""
-    reads, writes = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            os.write(writes, act(directory, task, dies).encode())
-        os._exit(0)
-    os.close(writes)
-    with os.fdopen(reads) as pipe:
-        said = pipe.read()
-    _, status = os.waitpid(child, 0)
-    return None if os.WIFSIGNALED(status) else said
-
-
 def main(directory: str, task: str) -> None:
     """Kill the step at every point in turn; print what came of each, until it is not killed."""
     whole = Path(directory) / "whole"
     whole.mkdir()
-    asked = apart(whole, "ask") if task != "ask" else None
+
+    def done(here: Path, task: str, dies: int = NEVER) -> Ended:
+        return apart(lambda: act(here, task, dies))
+
+    asked = done(whole, "ask").value if task != "ask" else None
     for dies in itertools.count():
         here = Path(directory) / str(dies)
         shutil.copytree(whole, here)
-        said = apart(here, task, dies)
-        killed = said is None
-        went_on = apart(here, "go") if killed else said
+        step = done(here, task, dies)
+        killed = step.killed
+        went_on = done(here, "go").value if killed else step.value
         if task == "ask":
             asked, answer = went_on, "approve"
         else:
             answer = task
-        ends = went_on if str(went_on).startswith("sent") else apart(here, answer)
+        ends = went_on if went_on.startswith("sent") else done(here, answer).value
         ledger = (here / "ledger").read_text().splitlines()
         case = {"killed": killed, "asked": asked, "went_on": went_on, "ends": ends}
         sys.stdout.write(json.dumps({**case, "ledger": ledger}) + "\n")

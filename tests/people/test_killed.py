@@ -1,26 +1,17 @@
 """What was shown ships, and nothing else, wherever the process is killed."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from killing import lines_of
 
 PROGRAM = Path(__file__).with_name("answering.py")
 
 
 def cases(directory: Path, task: str) -> list[dict[str, Any]]:
     """Return what came of killing one step at each point in turn; the last was not killed."""
-    done = subprocess.run(  # noqa: S603 - the program beside this file
-        [sys.executable, str(PROGRAM), str(directory), task],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    found: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    found: list[dict[str, Any]] = lines_of(PROGRAM, str(directory), task)
     assert [case["killed"] for case in found] == [True] * (len(found) - 1) + [False]
     return found
 
