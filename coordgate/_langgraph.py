@@ -10,20 +10,16 @@ writes, a place to keep what belongs to it), and makes guarded copies of graphs.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import Context, copy_context
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import var_child_runnable_config
-from langchain_core.tracers.langchain import LangChainTracer
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -92,6 +88,7 @@ __all__ = [
     "StreamMessagesHandler",
     "StreamProtocol",
     "coerce_to_runnable",
+    "patch_config",
     "set_config_context",
 ]
 
@@ -330,68 +327,3 @@ if not {"pending_writes", "null_resume_write", "parent_scratchpad"} <= {
         f"coordgate reads a task's pending interrupt, which langgraph {version('langgraph')} keeps "
         "elsewhere: install 1.2.18 to 1.2.22, or report this one"
     )
-
-
-def plain_function(step: Runnable[Any, Any], name: str) -> Callable[[Any], Any] | None:
-    """Return a step's `func` or `afunc` if calling it with the state is all that the step does."""
-    if type(step) is not RunnableCallable:
-        return None
-    if step.trace or step.func_accepts or step.kwargs or step.explode_args or not step.recurse:
-        return None
-    found: Callable[[Any], Any] | None = getattr(step, name)
-    return found
-
-
-class OneStep(RunnableSeq):
-    """A sequence of one step, run without what LangGraph does for the steps that follow.
-
-    The traced run, the step's tag and the context of the step are those of a RunnableSeq.
-    """
-
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Run the step within the node's traced run."""
-        assert config is not None
-        manager = self._start(input, config)
-        try:
-            config, context = _step_context(manager, config)
-            output = context.run(self.steps[0].invoke, input, config, **kwargs)
-        except BaseException as error:
-            manager.on_chain_error(error)
-            raise
-        self._end(manager, output)
-        return output
-
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Run the step within the node's traced run."""
-        assert config is not None
-        manager = await self._astart(input, config)
-        try:
-            config, context = _step_context(manager, config)
-            step = self.steps[0].ainvoke(input, config, **kwargs)
-            output = await asyncio.create_task(step, context=context)
-        except BaseException as error:
-            await manager.on_chain_error(error)
-            raise
-        await self._aend(manager, output)
-        return output
-
-
-def _step_context(manager: Any, config: RunnableConfig) -> tuple[RunnableConfig, Context]:
-    """Return the config of the first step of a run, and the context that it runs in."""
-    config = patch_config(config, callbacks=manager.get_child("seq:step:1"))
-    for handler in manager.handlers:
-        if isinstance(handler, LangChainTracer):
-            with set_config_context(config, handler.run_map.get(str(manager.run_id))) as context:
-                # LangGraph enters the context that this leaves set up for the step.
-                return config, context.copy()
-    context = copy_context()
-    context.run(var_child_runnable_config.set, config)
-    return config, context
-
-
-def one_step(like: RunnableSeq, step: Runnable[Any, Any]) -> RunnableSeq:
-    """Return a sequence of one step that is traced like another sequence."""
-    made = object.__new__(OneStep if hasattr(RunnableSeq, "_start") else RunnableSeq)
-    vars(made).update(vars(like))
-    made.steps = [step]
-    return made

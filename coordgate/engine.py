@@ -22,6 +22,7 @@ from coordgate.errors import ContractViolation, HandoffError
 from coordgate.escalation import ask
 from coordgate.ladder import Ladder
 from coordgate.node import RUNNING
+from coordgate.onestep import one_step, plain_function
 from coordgate.plan import NodePlan, check
 from coordgate.policy import Degrade, Escalate, Fallback, Retry
 from coordgate.streams import StreamTap
@@ -293,9 +294,7 @@ class _Body:
         if isinstance(write, GuardedWrite):
             joined = _Joined(last, write)
             self.at_once = (
-                _sequence(steps, *before, joined, flat=True)
-                if before
-                else lg.one_step(steps, joined)
+                _sequence(steps, *before, joined, flat=True) if before else one_step(steps, joined)
             )
 
 
@@ -318,8 +317,8 @@ class _Joined(Runnable[Any, Any]):
     def __init__(self, step: Runnable[Any, Any], write: GuardedWrite) -> None:
         self._step = step
         self._write = write
-        self._func = lg.plain_function(step, "func")
-        self._afunc = lg.plain_function(step, "afunc")
+        self._func = plain_function(step, "func")
+        self._afunc = plain_function(step, "afunc")
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         if self._func is not None and not kwargs:
