@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -94,6 +94,21 @@ def _by_name(nodes: object) -> dict[str, NodeGuard]:
     return dict(nodes)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - the guards are checked next
 
 
+def reguarded(target: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a graph with `change` made underneath its guard, if it has one: to the bare graph."""
+    kind: type[Any] = type(target)  # pyright: ignore[reportUnknownVariableType] - the type of Any
+    if issubclass(kind, _GuardedBuilder):
+        return _guarded_builder(change(lg.copy_builder(target, kind.bare_class)), target.coordgate)
+    if issubclass(kind, GuardedGraph):
+        return _guarded_graph(change(_bare(target)), target.coordgate)
+    return change(target)
+
+
+def _bare(app: Any) -> Any:
+    nodes = {name: getattr(node.node, "original", node) for name, node in app.nodes.items()}
+    return lg.copy_graph(app, app.bare_class, nodes)
+
+
 class _GuardedBuilder:
     """What a guarded StateGraph's class adds: compiling it guards every node there is by then."""
 
@@ -119,9 +134,8 @@ def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
     nodes: dict[str, Any] = dict(app.nodes)
     if issubclass(kind, GuardedGraph):
         settings = _laid_over(settings, app.coordgate)
-        kind = kind.bare_class
-        nodes = {n: getattr(node.node, "original", node) for n, node in nodes.items()}
-        app = lg.copy_graph(app, kind, nodes)
+        app = _bare(app)
+        kind, nodes = kind.bare_class, dict(app.nodes)
     own, inner = _by_depth(settings.nodes)
     gateable = dict(lg.runnable_nodes(app))
     for name in {*own, *inner}:
