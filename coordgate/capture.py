@@ -60,6 +60,20 @@ def snapshot(value: Any) -> Any:
     return value
 
 
+def snapshots(value: Any) -> tuple[Any, Any]:
+    """Return two snapshots of `value`, for little more than the work of one."""
+    if type(value) is not dict:
+        return snapshot(value), snapshot(value)
+    one: dict[Any, Any] = value.copy()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - of any dict
+    two = one.copy()
+    for key, item in one.items():
+        inner = type(item)  # pyright: ignore[reportUnknownVariableType]
+        if inner is list or inner is dict or inner is set:
+            one[key] = item.copy()
+            two[key] = item.copy()
+    return one, two
+
+
 class RawRun:
     """A run that starts or ends, as the engine sees it: what its record needs."""
 
@@ -106,39 +120,24 @@ class RawAttempt:
     `output` is what the attempt handed over, as it is; `judgements` what the gates said.
     """
 
-    __slots__ = (
-        "by",
-        "cost",
-        "decision",
-        "error",
-        "judgements",
-        "model",
-        "number",
-        "outcome",
-        "output",
-        "reasons",
-        "rung",
-        "seconds",
-        "tokens_in",
-        "tokens_out",
-    )
+    # Class attributes are what most attempts never change: one is made on every node's run.
+    outcome: Outcome = "accepted"
+    seconds: float = 0.0
+    reasons: Sequence[str] = ()
+    error: str | None = None
+    output: Any = None
+    judgements: Sequence[Judgement] = ()
+    model: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: float | None = None
+    decision: str | None = None
+    by: str | None = None
 
     def __init__(self, number: int, rung: str) -> None:
         """Begin an attempt; everything else is assigned as it becomes known."""
         self.number = number
         self.rung = rung
-        self.outcome: Outcome = "accepted"
-        self.seconds: float = 0.0
-        self.reasons: Sequence[str] = ()
-        self.error: str | None = None
-        self.output: Any = None
-        self.judgements: Sequence[Judgement] = ()
-        self.model: str | None = None
-        self.tokens_in: int | None = None
-        self.tokens_out: int | None = None
-        self.cost: float | None = None
-        self.decision: str | None = None
-        self.by: str | None = None
 
     def settle(self, text: ValueText, shipped: Any, written: str | None) -> None:
         """Turn the raw values into text, in place; `written` is the text of `shipped`."""
@@ -254,6 +253,47 @@ class RawTransition:
             self.writes,
             tuple([attempt.freeze() for attempt in self.attempts]),
         )
+
+
+class Passed(tuple[Any, ...]):
+    """A transition whose first attempt passed at once: what most are, and so kept in one object.
+
+    Its items are the run's id, the transition's number, thread, namespace, step, node, when it
+    started, how long it took, its producers, where control went, what the node read, what it
+    returned, what it wrote, and the judgements.
+    """
+
+    __slots__ = ()
+
+    def settle(self, text: ValueText) -> RawTransition:
+        """Return the transition, settled."""
+        (
+            run,
+            number,
+            thread,
+            namespace,
+            step,
+            node,
+            started,
+            seconds,
+            producers,
+            goto,
+            reads,
+            output,
+            writes,
+            judgements,
+        ) = self
+        raw = RawTransition(run, thread, namespace, step, node, started, producers, reads)
+        raw.number, raw.seconds, raw.goto, raw.writes = number, seconds, goto, writes
+        attempt = RawAttempt(1, "first")
+        attempt.seconds, attempt.output, attempt.judgements = seconds, output, judgements
+        raw.attempts.append(attempt)
+        raw.settle(text)
+        return raw
+
+    def freeze(self) -> Transition:
+        """Refuse: settling makes a `RawTransition` of it."""
+        raise TypeError("settle it first, and freeze what that returns")
 
 
 def _verdict(judgement: Judgement) -> GateVerdict:

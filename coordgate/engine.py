@@ -20,13 +20,14 @@ from coordgate.asking import ask_in_threads, ask_together
 from coordgate.channels import control_channels, target_of
 from coordgate.errors import ContractViolation, HandoffError
 from coordgate.escalation import ask
+from coordgate.handover import Handover
 from coordgate.ladder import Ladder
 from coordgate.node import RUNNING
 from coordgate.onestep import one_step, plain_function
 from coordgate.plan import NodePlan, check
 from coordgate.policy import Degrade, Escalate, Fallback, Retry
 from coordgate.streams import StreamTap
-from coordgate.turn import Handover, Turn
+from coordgate.turn import Turn
 from coordgate.update import ship
 from coordgate.write import PlainWrite
 
@@ -190,7 +191,7 @@ class GuardedSeq(lg.RunnableSeq):
             return super().invoke(input, config, **kwargs)
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            if turn.raw.number == 1 and self.plan.intake is not None:
+            if turn.first and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
             output = body.at_once.invoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
@@ -207,7 +208,7 @@ class GuardedSeq(lg.RunnableSeq):
             return await super().ainvoke(input, config, **kwargs)
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            if turn.raw.number == 1 and self.plan.intake is not None:
+            if turn.first and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
             output = await body.at_once.ainvoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
@@ -228,7 +229,7 @@ class GuardedSeq(lg.RunnableSeq):
             return
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            if turn.raw.number == 1 and self.plan.intake is not None:
+            if turn.first and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
             async for chunk in lg.RunnableSeq.astream(
                 body.steps, turn.given, turn.config, **kwargs

@@ -126,9 +126,13 @@ class Asking(Protocol):
     node: NodePlan
     namespace: str
     config: RunnableConfig
-    raw: RawAttempt
     gated: bool
     reply: Answer | None
+
+    @property
+    def raw(self) -> RawAttempt:
+        """Return the record of this attempt."""
+        ...
 
     def decline(self, reason: str) -> None:
         """Put down why nothing ships of this attempt."""

@@ -63,7 +63,6 @@ class Attempting(Protocol):
 
     node: NodePlan
     run: RunContext | None
-    raw: RawAttempt
     namespace: str
     around: str
     began: float
@@ -74,6 +73,11 @@ class Attempting(Protocol):
     declined: bool
     reply: Answer | None
     ladder: Ladder | None
+
+    @property
+    def raw(self) -> RawAttempt:
+        """Return the record of this attempt."""
+        ...
 
     def transition(self) -> RawTransition:
         """Return the record of the task, without attempts."""

@@ -63,8 +63,8 @@ class Sink(Protocol):
 class Capture(Protocol):
     """A raw record, cheap to make: what the engine passes to `Tracer.record`."""
 
-    def settle(self, text: ValueText) -> Run | None:
-        """Turn raw values into redacted text, in place; return the record of a run at once."""
+    def settle(self, text: ValueText) -> Run | Capture | None:
+        """Turn raw values into redacted text, in place, or return what holds the text instead."""
         ...
 
     def freeze(self) -> Record:

@@ -10,8 +10,8 @@ one; LangGraph's own retry loop then runs it, with its waits, timeouts and inter
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
@@ -19,48 +19,30 @@ from langgraph.types import Command
 
 from coordgate._langgraph import writes
 from coordgate.answers import Answer
-from coordgate.asking import Question, ask_all, judge
-from coordgate.capture import RawAttempt, RawTransition, snapshot
-from coordgate.contract import Checked, InputCheck
-from coordgate.errors import ContractViolation, Direction, GateRejected, HandoffError
+from coordgate.capture import Passed, RawAttempt, RawTransition, snapshot, snapshots
+from coordgate.errors import ContractViolation, GateRejected, HandoffError
 from coordgate.escalation import config_for, require_checkpointer, restore
-from coordgate.gate import Judgement
+from coordgate.handover import HandingOver
 from coordgate.ladder import Ladder
 from coordgate.node import RUNNING, NodeGuard
-from coordgate.plan import NodePlan, check
-from coordgate.policy import Cause, Degrade, Feedback, Rung
+from coordgate.plan import NodePlan
+from coordgate.policy import Cause, Degrade, Feedback
 from coordgate.record import Outcome, TransitionStatus
 from coordgate.run import RUN
-from coordgate.statekey import ROOT
-from coordgate.update import is_handed_up, read, ship
-
-Handover: TypeAlias = Generator[Question, Sequence[Judgement], Any]
-"""Yields a question for slow gates at most once, and returns the output that ships."""
-
 
 _NO_CONFIG: RunnableConfig = {"metadata": {}}
 
 
-class Turn:
+class Turn(HandingOver):
     """One attempt at a task. Made when the attempt begins, dropped when it ends."""
 
     # Class attributes are what most turns never change: a turn is made on every node's run.
-    rung: Rung | None = None
-    update: Any = None
-    recorded: Any = None
-    quietly = False
     ended = False
-    plain = False
-    shipped: Any = None
-    checked: Checked | None = None
-    gated = True
-    declined = False
+    first = True
     reply: Answer | None = None
-    asked: Sequence[Judgement] = ()
     tap: Any = None
     namespace = ""
     around = ""
-    producers: Sequence[str] = ()
     reads: Any = None
     started = 0.0
 
@@ -70,34 +52,39 @@ class Turn:
         """Begin an attempt; with a ladder, the next one on it."""
         self.node = node
         self.state = state
-        # A rejected attempt must leave nothing behind: it may change only what it is given.
-        self.given = snapshot(state) if node.shields else state
         self.config = config
         self.ladder = ladder
         self.above = RUNNING.get()
         run = self.run = RUN.get()
         if ladder is None:
-            self.raw = RawAttempt(1, "first")
             if run is not None:
                 meta = config["metadata"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
                 self.namespace = namespace = meta["langgraph_checkpoint_ns"]
                 self.around = around = namespace.rpartition("|")[0]
                 self.producers = run.producers(around, node.name, meta["langgraph_triggers"])
                 if run.tracer is not None:
-                    self.reads = snapshot(state)
                     self.started = time.time()
+                    if node.shields:
+                        self.given, self.reads = snapshots(state)
+                    else:
+                        self.given, self.reads = state, snapshot(state)
+                    self.began = time.perf_counter()
+                    return
         else:
             ladder.begin()
             before = ladder.turn
             self.namespace, self.around = before.namespace, before.around
             self._step_onto(ladder)
+        # A rejected attempt must leave nothing behind: it may change only what it is given.
+        self.given = snapshot(state) if node.shields else state
         self.began = time.perf_counter()
 
     def _step_onto(self, ladder: Ladder) -> None:
         self.rung = ladder.next
         ladder.turn = self
         made = len(ladder.raw.attempts) + len(ladder.escalation.earlier)
-        self.raw = RawAttempt(made + 1, ladder.called)
+        self.made = RawAttempt(made + 1, ladder.called)
+        self.first = made == 0
 
     def take_up(self) -> None:
         """Go on where a person was asked about this task, if one was.
@@ -135,110 +122,6 @@ class Turn:
         *before, last = ladder.history
         return Feedback(last, ladder.rejected, self.raw.number, tuple(before))
 
-    # The hand-over
-
-    def receive(self, intake: InputCheck) -> None:
-        """Check what the node is handed.
-
-        Raises:
-            ContractViolation: it is not what the node accepts.
-        """
-        node, state = self.node, self.state
-        if intake.quick is not None and type(state) is dict:
-            try:
-                intake.quick(state)
-            except Exception:  # noqa: BLE001, S110 - the thorough check says what is wrong
-                pass
-            else:
-                return
-        violations = intake(state)
-        if violations:
-            self.raw.outcome = "violated"
-            self.raw.reasons = tuple(map(str, violations))
-            self.quietly = not node.enforces
-            if node.enforces:
-                raise ContractViolation(
-                    node.name, violations, direction="input", producers=self.producers
-                )
-
-    def hand_over(self, output: Any) -> Handover:
-        """Check and judge an output; return what ships of it.
-
-        Raises:
-            ContractViolation: it breaks the contract.
-            GateRejected: a gate has not passed.
-        """
-        node, raw = self.node, self.raw
-        self.shipped = output
-        self.checked = checked = check(node, output)
-        self.update = checked.update
-        self.recorded = raw.output = self._recorded(checked.update)
-        if checked.violations:
-            self._fail("violated", [str(v) for v in checked.violations])
-            if node.enforces:
-                raise ContractViolation(
-                    node.name, checked.violations, direction=_direction(checked)
-                )
-        gated = node.gates and self.gated and not isinstance(self.rung, Degrade)
-        if gated and not is_handed_up(output):
-            raw.judgements = judgements = self.asked or (
-                yield from judge(
-                    node.quick, node.slow, checked.output, self.state, all_of_them=not node.enforces
-                )
-            )
-            failed = [j for j in judgements if not j.verdict.passed]
-            if failed:
-                self._fail("rejected", [f"{j.gate}: {j.verdict.reason}" for j in failed])
-                if node.enforces:
-                    raise GateRejected(node.name, failed[0].gate, raw.reasons)
-        if not node.enforces or checked.values is None:
-            return output
-        shipped = ship(output, iter(checked.values), node.keys)
-        pairs = dict(read(shipped, node.keys, frozenset()))
-        self.update = pairs.get(ROOT, pairs)
-        self.recorded = self._recorded(self.update)
-        return shipped
-
-    def hand_over_now(self, output: dict[str, Any]) -> Any:
-        """Do what `hand_over` does, for a plain dict and quick gates that pass; None if not so."""
-        node, raw = self.node, self.raw
-        found = node.check.at_once(output)
-        if found is None or (node.slow and self.gated):
-            return None
-        judged, values = found
-        if judged is output and node.quick:
-            judged = output.copy()  # a gate judges what ships, and must not change it
-        if node.quick and self.gated and (self.rung is None or not isinstance(self.rung, Degrade)):
-            state = self.state
-            self.asked, passed = ask_all(node.quick, judged, state)
-            if not passed:
-                return None
-            raw.judgements = self.asked
-        self.plain = True
-        self.recorded = raw.output = self._recorded(output)
-        if not values or not node.enforces:
-            self.update = output
-            return output
-        self.update = shipped = {**output, **values}
-        self.recorded = self._recorded(shipped)
-        return shipped
-
-    def _recorded(self, update: Any) -> Any:
-        """Return what the record keeps of an update that later nodes may still change in place."""
-        recorded = self.run is not None and self.run.tracer is not None
-        return snapshot(update) if recorded else update
-
-    def decline(self, reason: str) -> None:
-        """Put down why nothing ships of this attempt: the person asked says so."""
-        self.declined = True
-        self._fail("rejected", [reason])
-
-    def _fail(self, outcome: Any, reasons: Sequence[str]) -> None:
-        raw = self.raw
-        raw.outcome = outcome if raw.outcome == "accepted" else raw.outcome
-        raw.reasons = (*raw.reasons, *reasons)
-        self.quietly = True
-
     # How the attempt ends
 
     def commit(self, config: RunnableConfig) -> None:
@@ -266,9 +149,29 @@ class Turn:
                 ladder.emit("accepted")
                 self.config = _NO_CONFIG
             return
-        attempt = self.raw
+        seconds = time.perf_counter() - self.began
+        if self.plain and ladder is None and self.made is None:
+            passed = (
+                run.id,
+                next(run.count),
+                run.thread,
+                self.namespace,
+                self.config["metadata"].get("langgraph_step", 0),  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
+                node.name,
+                self.started,
+                seconds,
+                self.producers,
+                goto,
+                self.reads,
+                self.output,
+                self.recorded,
+                self.asked,
+            )
+            run.tracer.record(Passed(passed))
+            return
+        attempt = self._finished()
         raw = self.transition() if ladder is None else ladder.raw
-        attempt.seconds = raw.seconds = time.perf_counter() - self.began
+        attempt.seconds = raw.seconds = seconds
         raw.attempts.append(attempt)
         raw.goto = goto
         raw.writes = self.recorded
@@ -347,7 +250,7 @@ class Turn:
         self.ended = True
         if outcome is not None:
             self.raw.outcome = outcome
-        self.on_ladder().raw.attempts.append(self._timed())
+        self.on_ladder().raw.attempts.append(self._finished())
 
     def _climb(self, error: BaseException) -> Ladder:
         ladder = self.on_ladder()
@@ -379,10 +282,10 @@ class Turn:
             self.reads,
         )
 
-    def _timed(self) -> RawAttempt:
-        self.raw.seconds = time.perf_counter() - self.began
-        return self.raw
-
-
-def _direction(checked: Checked) -> Direction:
-    return "route" if all(v.key == "goto" for v in checked.violations) else "output"
+    def _finished(self) -> RawAttempt:
+        """Return the record of this attempt, with what it handed over."""
+        raw = self.raw
+        raw.seconds = time.perf_counter() - self.began
+        if self.plain:
+            raw.output, raw.judgements = self.output, self.asked
+        return raw
