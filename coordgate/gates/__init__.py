@@ -1,16 +1,34 @@
-"""Ready-made gates: rules on one value, and text judged against its sources."""
+"""Ready-made gates: rules on one value, text judged against its sources, and what was retrieved."""
 
 from __future__ import annotations
 
+from coordgate.gates.context import (
+    distinct,
+    enough,
+    fresh,
+    no_instructions,
+    permitted,
+    relevant,
+    sourced,
+    within_tokens,
+)
 from coordgate.gates.rules import check, matches, max_length, not_empty, threshold
 from coordgate.gates.text import cites, grounded_in
 
 __all__ = [
     "check",
     "cites",
+    "distinct",
+    "enough",
+    "fresh",
     "grounded_in",
     "matches",
     "max_length",
+    "no_instructions",
     "not_empty",
+    "permitted",
+    "relevant",
+    "sourced",
     "threshold",
+    "within_tokens",
 ]
