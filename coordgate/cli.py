@@ -14,6 +14,7 @@ from coordgate.errors import CoordgateError
 
 COMMANDS: Final = {
     "show": ("coordgate.commands.show", "show the recorded runs, or the transitions of one"),
+    "reliability": ("coordgate.commands.reliability", "multiply out a design on paper"),
     "demo": ("coordgate.commands.demo", "run a guarded retrieve-draft-verify agent on documents"),
 }
 """Each command: the module that has its `add_arguments` and `run`, and what `--help` says of it."""
@@ -29,6 +30,7 @@ examples:
   coordgate show traces.db 3f1b9c          of the run whose id begins so
   coordgate show traces.db --failed        only runs in which something failed
   coordgate show traces.db latest --json   for machines; docs/cli.md tells the keys
+  coordgate reliability 0.98 0.96 --handoffs 0.97   what a design on paper comes to
   coordgate demo                           a retrieve-draft-verify agent, guarded
 
 A graph records its runs when it is guarded with a tracer:
