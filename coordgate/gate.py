@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import re
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field, replace
-from types import CellType
 from typing import Any, Literal, NamedTuple, Self, overload
 
 from coordgate.errors import ConfigurationError
+from coordgate.fingerprint import fingerprint
 
 RungName = Literal["retry", "fallback", "reroute", "escalate", "degrade", "fail"]
 """The rungs that a verdict may jump to; `fail` ends the ladder at once."""
@@ -92,6 +90,10 @@ class Gate:
     """The rung that this gate jumps to when it rejects, unless its verdict names one."""
     parts: tuple[Gate, ...] = field(default=(), repr=False)
     """The gates that a composed gate is made of."""
+    reads: tuple[str, ...] = field(default=(), repr=False)
+    """The keys, or paths, that a ready-made gate reads in the output."""
+    context: tuple[str, ...] = field(default=(), repr=False)
+    """The keys, or paths, that it reads in the state, or else in the output."""
     fingerprint: str = field(default="", repr=False)
     """What tells this gate from others of its name; a change of it misses LangGraph's cache."""
 
@@ -106,13 +108,21 @@ class Gate:
         """Call the gate's function, as a test of the gate by itself would."""
         return self.function(output, state) if self.takes_state else self.function(output)
 
-    def __and__(self, other: Gate) -> Gate:
+    def __and__(self, other: Gate | GateFunction) -> Gate:
         """Pass if both pass; the second is asked only if the first passed."""
         return _compose("and", self, other)
 
-    def __or__(self, other: Gate) -> Gate:
+    def __rand__(self, other: GateFunction) -> Gate:
+        """Compose a plain function, which comes first, with this gate."""
+        return _compose("and", other, self)
+
+    def __or__(self, other: Gate | GateFunction) -> Gate:
         """Pass if either passes; the second is asked only if the first did not."""
         return _compose("or", self, other)
+
+    def __ror__(self, other: GateFunction) -> Gate:
+        """Compose a plain function, which comes first, with this gate."""
+        return _compose("or", other, self)
 
     def __invert__(self) -> Gate:
         """Pass if this gate rejects. One that raises or returns nonsense does not pass inverted."""
@@ -174,7 +184,7 @@ def gate(
             slow=slow or timeout is not None,
             timeout=timeout,
             otherwise=otherwise,
-            fingerprint=_fingerprint(function),
+            fingerprint=fingerprint(function),
         )
 
     return make if function is None else make(function)
@@ -230,7 +240,6 @@ def timed_out(seconds: float) -> Verdict:
 
 ACCEPTED = Verdict(passed=True)
 """The verdict that most answers are."""
-_PLAIN: tuple[type[Any], ...] = (str, int, float, complex, bool, bytes, re.Pattern)
 _POSITIONAL = frozenset(
     {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 )
@@ -258,7 +267,7 @@ def _is_async(function: GateFunction) -> bool:
 
 
 def _takes_state(function: GateFunction) -> bool:
-    """Tell `(output, state)` from `(output)`; refuse every other shape.
+    """Tell `(output, state)` from `(output)`; refuse every other shape, and those two swapped.
 
     A second parameter with a default is the function's own, unless it is called `state`.
     """
@@ -268,6 +277,11 @@ def _takes_state(function: GateFunction) -> bool:
         return False
     positional = [p for p in signature.parameters.values() if p.kind in _POSITIONAL]
     second = positional[1] if len(positional) > 1 else None
+    if second is not None and second.name != "state" and positional[0].name == "state":
+        raise ConfigurationError(
+            f"gate {_name_of(function)!r} has the signature {signature}: a gate is given the "
+            "output first and the state second; write (output, state)"
+        )
     wants = second is None or second.default is second.empty or second.name == "state"
     for arguments, takes in (((None, None), True), ((None,), False)):
         if takes and not wants:
@@ -283,41 +297,8 @@ def _takes_state(function: GateFunction) -> bool:
     )
 
 
-def _fingerprint(thing: Any, depth: int = 4) -> str:
-    """Return what tells a gate from another in any process: its code, and what it closes over."""
-    if isinstance(thing, Gate):
-        return thing.fingerprint
-    if thing is None or isinstance(thing, _PLAIN):
-        return repr(thing)
-    if isinstance(thing, functools.partial):
-        return _fingerprint((thing.func, thing.args, thing.keywords), depth)
-    if isinstance(thing, Mapping):
-        items = sorted(thing.items(), key=repr)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - isinstance leaves it open
-        return _fingerprint(items, depth)
-    if isinstance(thing, list | tuple | set | frozenset):
-        parts = [_fingerprint(each, depth - 1) for each in thing] if depth else []  # pyright: ignore[reportUnknownVariableType] - isinstance leaves it open
-        return f"[{','.join(sorted(parts) if isinstance(thing, set | frozenset) else parts)}]"
-    code = getattr(thing, "__code__", None)
-    name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
-    if code is None:
-        kind: type[Any] = type(thing)  # pyright: ignore[reportUnknownVariableType] - the type of Any
-        held = _fingerprint(getattr(thing, "__dict__", {}), depth - 1) if depth else ""
-        return f"{name}:{kind.__module__}.{kind.__qualname__}:{held}"
-    consts = [each for each in code.co_consts if isinstance(each, _PLAIN)]
-    closed: list[Any] = [thing.__defaults__, thing.__kwdefaults__, getattr(thing, "__self__", None)]
-    closed += [cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell)]
-    return (
-        f"{name}:{code.co_code.hex()}:{consts!r}:{_fingerprint(closed, depth - 1) if depth else ''}"
-    )
-
-
-def _is_filled(cell: CellType) -> bool:
-    return cell != CellType()
-
-
-def _compose(how: Literal["and", "or", "not"], *parts: Gate) -> Gate:
-    for part in parts:
-        as_gate(part, where="a composed gate")
+def _compose(how: Literal["and", "or", "not"], *given: Gate | GateFunction) -> Gate:
+    parts = tuple(as_gate(part, where="a composed gate") for part in given)
     sign = {"and": " & ", "or": " | ", "not": "~"}[how]
     joined = sign.join(part.name for part in parts) if how != "not" else f"~{parts[0].name}"
     slow = any(part.slow for part in parts)

@@ -16,7 +16,8 @@ from langgraph.types import Command
 
 from coordgate import _langgraph as lg
 from coordgate.channels import input_keys, state_keys, static_targets
-from coordgate.contract import Contract, HandoverCheck, InputCheck, nearest
+from coordgate.contract import Contract, HandoverCheck, InputCheck
+from coordgate.declarations import check_gate_keys, no_such_node
 from coordgate.engine import GuardedSeq, GuardedWrite
 from coordgate.errors import ConfigurationError
 from coordgate.guarded import GraphGuard, GuardedGraph
@@ -140,13 +141,11 @@ def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
     gateable = dict(lg.runnable_nodes(app))
     for name in {*own, *inner}:
         if name not in gateable:
-            raise ConfigurationError(
-                f"guard(nodes=...): the graph has no node {name!r}{nearest(name, gateable)}"
-            )
+            raise no_such_node(app, name, settings.within)
     keys = state_keys(app)
     unchecked: list[str] = []
     for name, node in gateable.items():
-        part = GraphGuard(inner.get(name, {}), mode=settings.mode, tracer=settings.tracer)
+        part = settings.inside(name, inner.get(name, {}))
         nodes[name] = _guarded_node(app, name, node, own.get(name), part, keys, unchecked)
     guarded = GraphGuard(
         settings.nodes, mode=settings.mode, tracer=settings.tracer, unchecked=sorted(set(unchecked))
@@ -185,6 +184,7 @@ def _guarded_node(
     if check is None:
         check = HandoverCheck(contract, keys, where=where, lenient=lenient)
     unchecked += check.unchecked
+    check_gate_keys(app, name, spec, contract, {key.name for key in keys})
     intake = None
     if contract.accepts is not None:
         intake = InputCheck(contract.accepts, input_keys(node), where=where)
@@ -227,7 +227,9 @@ def _guarded_subgraph(where: str, node: Any, part: GraphGuard) -> Any:
             )
         return None
     mode = subgraph.coordgate.mode if isinstance(subgraph, GuardedGraph) else part.mode
-    return _guarded_graph(subgraph, GraphGuard(part.nodes, mode=mode, tracer=part.tracer))
+    return _guarded_graph(
+        subgraph, GraphGuard(part.nodes, mode=mode, tracer=part.tracer, within=part.within)
+    )
 
 
 def _known(app: Any) -> frozenset[str] | None:

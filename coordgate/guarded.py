@@ -33,12 +33,23 @@ class GraphGuard:
         mode: Mode,
         tracer: Tracer | None,
         unchecked: Sequence[str] = (),
+        within: str = "",
     ) -> None:
-        """Take the settings; `unchecked` names what no contract can check."""
+        """Take the settings.
+
+        `unchecked` names what no contract can check; `within` is how the graph's nodes are named
+        in the graph around it, up to their own names.
+        """
         self.nodes = nodes
         self.mode: Mode = mode
         self.tracer = tracer
         self.unchecked = tuple(unchecked)
+        self.within = within
+
+    def inside(self, node: str, nodes: Mapping[str, NodeGuard]) -> GraphGuard:
+        """Return the same settings for the graph that a node is, with what is declared in it."""
+        within = f"{self.within}{node}|"
+        return GraphGuard(nodes, mode=self.mode, tracer=self.tracer, within=within)
 
 
 class GuardedGraph:

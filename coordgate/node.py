@@ -7,11 +7,11 @@ import inspect
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar, overload
+from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
 from langgraph.config import get_config
 
-from coordgate.contract import Contract
+from coordgate.contract import Contract, nearest
 from coordgate.errors import ConfigurationError, UngatedError
 from coordgate.gate import Gate, as_gate
 from coordgate.policy import Feedback, Policy, Retry
@@ -24,6 +24,7 @@ StreamRule = Literal["announce", "hold"]
 
 NodeFunction = TypeVar("NodeFunction", bound=Callable[..., Any])
 
+_PARTS = ("accepts", "returns", "gates", "policy", "effects", "stream")
 _RETRY_LIBRARIES = frozenset({"tenacity", "stamina", "backoff", "retrying"})
 
 ATTRIBUTE = "__coordgate__"
@@ -66,6 +67,20 @@ class NodeGuard:
     """What running the node twice does."""
     stream: StreamRule = "announce"
     """What a front end sees of an attempt before its verdict."""
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Make one; say which part a name that is none belongs to."""
+        wrong = sorted(set(given) - set(cls.__match_args__))
+        if {"accepts", "returns"}.intersection(wrong):
+            raise ConfigurationError(
+                f"NodeGuard({wrong[0]}=...): types in and out are given as "
+                f"NodeGuard(contract=Contract({wrong[0]}=...))"
+            )
+        if wrong:
+            raise ConfigurationError(
+                f"NodeGuard has no part {wrong[0]!r}{nearest(wrong[0], cls.__match_args__)}"
+            )
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         """Check what can be known without a graph.
@@ -148,6 +163,7 @@ def gated(
     policy: Policy | None = None,
     effects: Effects = "none",
     stream: StreamRule = "announce",
+    **unknown: Any,
 ) -> NodeFunction | Callable[[NodeFunction], NodeFunction]:
     """Declare a node's contract, gates and policy on its function; `guard(graph)` enforces them.
 
@@ -159,6 +175,12 @@ def gated(
         ConfigurationError: the declaration cannot work, or it decorates something that is not a
             function (pass a NodeGuard to `guard(graph, nodes={...})` for those).
     """
+    if "contract" in unknown:
+        raise ConfigurationError(
+            "@gated(contract=...): types in and out are given as @gated(accepts=..., returns=...)"
+        )
+    for name in sorted(unknown):
+        raise ConfigurationError(f"@gated has no part {name!r}{nearest(name, _PARTS)}")
     contract = (
         None if accepts is None and returns is None else Contract(accepts=accepts, returns=returns)
     )

@@ -57,6 +57,10 @@ _WRAPPERS = {Required, NotRequired, typing_extensions.Required, typing_extension
 _ARBITRARY = ConfigDict(arbitrary_types_allowed=True)
 
 
+class Unfit(TypeError):
+    """What a check of coordgate's own says of a value that does not pass it."""
+
+
 class Schema:
     """A declared type, ready to parse what a node hands over or is handed.
 
@@ -72,13 +76,9 @@ class Schema:
         Raises:
             ConfigurationError: pydantic cannot check the type.
         """
-        if _is_map(declared):
-            self.types: dict[str, Any] = {str(k): strip_required(v) for k, v in declared.items()}
-            built: Any = _typed_dict(declared)
-            self.name = "{" + ", ".join(f"{k}: {type_name(v)}" for k, v in self.types.items()) + "}"
-        else:
-            built, self.types = declared, _fields_of(declared)
-            self.name = type_name(declared)
+        self.types = fields_of(declared)
+        self.name = type_name(declared)
+        built: Any = _typed_dict(declared) if _is_map(declared) else declared
         self.fields = frozenset(self.types) if self.types or isinstance(declared, Mapping) else None
         try:
             validator = adapter(built).validator
@@ -120,6 +120,8 @@ def adapter(annotation: Any) -> TypeAdapter[Any]:
 
 def violations_of(error: Exception, *, prefix: str = "", expected: str = "") -> list[Violation]:
     """Turn what a validator raised into violations, one for each value that it names."""
+    if isinstance(error, Unfit):
+        return [Violation(prefix or "(update)", str(error), "")]
     if not isinstance(error, ValidationError):
         rule = f"the contract's own validator raised {type(error).__name__}: {error}"
         return [Violation(prefix or "(update)", rule, "")]
@@ -127,7 +129,7 @@ def violations_of(error: Exception, *, prefix: str = "", expected: str = "") -> 
     for item in error.errors(include_url=False, include_context=False):
         path = ".".join(str(part) for part in (*((prefix,) if prefix else ()), *item["loc"]))
         missing = item["type"] == "missing"
-        rule = "is required, and missing" if missing else _lower(item["msg"])
+        rule = "is required, and missing" if missing else _rule(item["msg"])
         if expected and not missing and len(item["loc"]) == 0:
             rule = f"must be {expected}: {rule}"
         found.append(Violation(path or "(update)", rule, "" if missing else shorten(item["input"])))
@@ -135,7 +137,9 @@ def violations_of(error: Exception, *, prefix: str = "", expected: str = "") -> 
 
 
 def type_name(annotation: Any) -> str:
-    """Return how a type is written, without module names."""
+    """Return how a type, or a map of keys to types, is written, without module names."""
+    if _is_map(annotation):
+        return "{" + ", ".join(f"{k}: {type_name(v)}" for k, v in annotation.items()) + "}"
     annotation = bare(annotation)
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
@@ -162,7 +166,7 @@ def strip_required(annotation: Any) -> Any:
 
 def has_fields(declared: Any) -> bool:
     """Return whether a type describes keys: a model, a TypedDict, a dataclass, or a map of keys."""
-    return isinstance(declared, Mapping) or bool(_fields_of(declared))
+    return _is_map(declared) or bool(fields_of(declared))
 
 
 def field_validator(
@@ -242,7 +246,10 @@ def _is_map(declared: Any) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(declared, Mapping)
 
 
-def _fields_of(declared: Any) -> dict[str, Any]:
+def fields_of(declared: Any) -> dict[str, Any]:
+    """Return the keys that a type or a map of keys describes, with their types."""
+    if _is_map(declared):
+        return {str(key): strip_required(value) for key, value in declared.items()}
     kind = bare(declared)
     if typing_extensions.is_typeddict(kind):
         return _hints(kind)
@@ -342,7 +349,11 @@ def _mapped(annotation: Any, replaced: Callable[[Any], Any]) -> Any:
     return replaced(made)
 
 
-def _lower(message: str) -> str:
+def _rule(message: str) -> str:
+    """Return pydantic's message in the middle of a line; a validator's own as it was raised."""
+    for prefix in ("Value error, ", "Assertion failed, "):
+        if message.startswith(prefix):
+            return message.removeprefix(prefix)
     return message[:1].lower() + message[1:]
 
 

@@ -35,6 +35,11 @@ def load(path: str | PathLike[str]) -> dict[str, NodeGuard]:
     try:
         with Path(path).open("rb") as file:
             document = tomllib.load(file)
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"guard(nodes={str(path)!r}): there is no such file; give a dict of node names to "
+            f"NodeGuards, or the path of a TOML file{_meant(str(path))}"
+        ) from error
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as TOML: {error}") from error
     nodes = document.get("nodes", {})
@@ -43,6 +48,14 @@ def load(path: str | PathLike[str]) -> dict[str, NodeGuard]:
         named = f", and no [{others[0]}]" if others else ""
         raise ConfigurationError(f"{path}: the file holds tables [nodes.NAME]{named}")
     return {name: _node_guard(table, f"{path}, nodes.{name}") for name, table in nodes.items()}
+
+
+def _meant(name: str) -> str:
+    if name in {"enforce", "observe"}:
+        return f"; a mode is given as mode={name!r}"
+    if name.endswith((".db", ".sqlite", ".sqlite3", ".jsonl", ".ndjson")) or ":" in name:
+        return f"; where to record is given as tracer={name!r}"
+    return ""
 
 
 def _node_guard(table: Any, where: str) -> NodeGuard:

@@ -106,6 +106,13 @@ def _reasons(attempt: Attempt) -> Sequence[str]:
     return [attempt.error] if attempt.error else []
 
 
+def unsaid(attempt: Attempt) -> Sequence[str]:
+    """Return the reasons of an attempt that no verdict of it states already."""
+    told = {verdict.reason for verdict in attempt.verdicts if verdict.reason}
+    # The engine names the gate before its reason.
+    return [reason for reason in attempt.reasons if not any(reason.endswith(t) for t in told)]
+
+
 def printable(text: str) -> str:
     """Return `text` with what would steer a terminal shown as its escape; newlines stay."""
     if text.isprintable():
@@ -228,16 +235,13 @@ def _add_attempt(lines: _Lines, attempt: Attempt, values: bool) -> None:
     if attempt.cost is not None:
         line.append(f"  ${attempt.cost:.4g}")
     lines.add(line)
-    told = {verdict.reason for verdict in attempt.verdicts if verdict.reason}
     for verdict in attempt.verdicts:
         score = "" if verdict.score is None else f" {verdict.score:.3g}"
         mark, style = ("pass", "green") if verdict.passed else ("FAIL", "red")
         reason = f": {verdict.reason}" if verdict.reason else ""
         lines.wrapped(7, f"{verdict.gate}{score}{reason}", mark=f"{mark} ", mark_style=style)
-    for reason in attempt.reasons:
-        # The engine names the gate before its reason, which stands above already.
-        if not any(reason.endswith(each) for each in told):
-            lines.wrapped(7, reason, mark="why  ", mark_style="red")
+    for reason in unsaid(attempt):
+        lines.wrapped(7, reason, mark="why  ", mark_style="red")
     if attempt.error is not None and attempt.error not in attempt.reasons:
         lines.wrapped(7, attempt.error, mark="error ", mark_style="red")
     if values and attempt.output is not None:
@@ -290,9 +294,10 @@ def _short(ids: Sequence[str]) -> list[str]:
     return [printable(id) for id in ids]
 
 
-def runs_json(store: str, summaries: Sequence[Summary]) -> str:
+def runs_json(store: str, summaries: Sequence[Summary], *, more: bool) -> str:
     """Return runs as one JSON document; docs/cli.md tells its keys."""
-    return _document({"store": store, "runs": [_summary(each) for each in summaries]})
+    runs = [_summary(each) for each in summaries]
+    return _document({"store": store, "runs": runs, "more": more})
 
 
 def run_json(store: str, summary: Summary, transitions: Iterable[Transition]) -> str:

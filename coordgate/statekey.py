@@ -17,6 +17,7 @@ from coordgate.errors import Violation
 from coordgate.redaction import shorten
 from coordgate.schema import (
     UNBUILDABLE,
+    Unfit,
     adapter,
     as_typing_takes_it,
     bare,
@@ -28,6 +29,9 @@ from coordgate.schema import (
 
 ROOT = "__root__"
 """The key under which a graph without keys holds its one value."""
+
+_VALUE = "(value)"
+"""What an error calls that one value."""
 
 
 KeyKind = Literal["value", "reducer", "messages", "managed"]
@@ -107,7 +111,8 @@ class KeyCheck:
         try:
             validate(value)
         except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
-            prefix = "" if _names_key(error, self.key) else self.key
+            name = _VALUE if self.key == ROOT else self.key
+            prefix = "" if _names_key(error, self.key) else name
             return violations_of(error, prefix=prefix, expected=self.expected)
         return []
 
@@ -185,7 +190,7 @@ def check_messages(value: Any) -> None:
     several = isinstance(value, list) or (isinstance(value, tuple) and not _is_message(value))
     for position, item in enumerate(value if several else [value]):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - isinstance leaves it open
         if not _is_message(item):
-            raise TypeError(
+            raise Unfit(
                 f"item {position} is not a message: {shorten(item)}; use a message object, "
                 "a (role, text) pair, a string, or a dict with role and content"
             )

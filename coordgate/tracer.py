@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, Self, runtime_checkable
 
+from coordgate.errors import ConfigurationError
 from coordgate.record import (
     Attempt,
     GateVerdict,
@@ -118,10 +119,20 @@ class Tracer:
             max_waiting: How many records wait for a failing sink before the oldest are dropped.
 
         Raises:
+            ConfigurationError: `sink` is none, or `redact` is no function.
             StoreError: the path cannot be written, or holds something else.
         """
         self.closed = True
         """Whether `close` was called."""
+        if isinstance(sink, type) or not isinstance(sink, str | os.PathLike | Sink):  # pyright: ignore[reportUnnecessaryIsInstance] - for callers without a type checker
+            raise ConfigurationError(
+                f"Tracer({sink!r}): give a path such as 'traces.db', a URL, or a sink: an object "
+                "with a method write(records)"
+            )
+        if not (isinstance(redact, bool) or callable(redact)):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+            raise ConfigurationError(
+                f"Tracer(redact={redact!r}): give True, False, or a function from text to text"
+            )
         self._owns_sink = not isinstance(sink, Sink)
         if isinstance(sink, Sink):
             self.sink: Sink = sink

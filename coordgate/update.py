@@ -59,7 +59,7 @@ def _read(output: Any, keys: frozenset[str]) -> list[Pair]:
         return list(_fields(output, keys))
     raise NotAnUpdate(
         f"returned {type(output).__name__}; a node returns a dict of state keys, a Command, "
-        "a list of these, or None"
+        "a list with a Command in it, or None"
     )
 
 

@@ -54,11 +54,16 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.run is None:
             summaries = (show.summarise(run, store.transitions(run.id)) for run in store.runs())
             chosen = (each for each in summaries if each.failed or not arguments.failed)
-            found = list(islice(chosen, (20 if limit is None else limit) or None))
+            most = (20 if limit is None else limit) or None
+            found = list(islice(chosen, most and most + 1))
+            more = len(found) > (most or len(found))
+            found = found[:most]
             if arguments.json:
-                sys.stdout.write(show.runs_json(name, found) + "\n")
+                sys.stdout.write(show.runs_json(name, found, more=more) + "\n")
             elif found:
                 put(show.runs_lines(found, width=width))
+                if more:
+                    put(show.note(f"the latest {most}; there are more: --limit 0 shows all"))
             else:
                 put(show.note("no run has failed" if arguments.failed else "no runs yet"))
             return 0

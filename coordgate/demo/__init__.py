@@ -92,6 +92,7 @@ def run(app: Graph, question: str, parts: Parts, on_step: OnStep | None) -> Resu
         sources=_sources(state),
         supported=state.get("supported"),
         objections=tuple(judge_answer(state)),
+        unverified=_unverified(state),
     )
 
 
@@ -151,6 +152,16 @@ def _sources(state: Mapping[str, Any]) -> tuple[Source, ...]:
         for number, passage in enumerate(passages, 1)
         if number in cited
     )
+
+
+def _unverified(state: Mapping[str, Any]) -> str | None:
+    """Return why the answer is not verified; None if it is, or was never to be."""
+    if state.get("supported") is not False:
+        return None
+    reason = state.get("reason")
+    if state.get("unsupported") or not isinstance(reason, str) or not reason.strip():
+        return "the last check did not find every sentence supported"
+    return reason.strip().rstrip(".")
 
 
 def _told(error: Exception) -> str:

@@ -68,6 +68,8 @@ class Result:
     """What the gates of `draft`, asked after the fact, say against the answer."""
     stated: bool = False
     """Whether the answer is the one that the policy of `draft` states when no draft passes."""
+    unverified: str | None = None
+    """Why the answer is not verified, where `verify` does not say that it is supported."""
     error: str | None = None
     """What ended the run, if it failed."""
     failed_in: str | None = None
@@ -131,11 +133,9 @@ class Screen:
             self._indented(f"[{source.number}] {source.path}:{source.line}  {source.heading}")
         if not result.sources:
             self._indented("none cited")
-        if result.supported is False:
+        if result.unverified is not None and not result.stated:
             self._line("")
-            self._line(
-                "Not verified: the last check did not find every sentence supported.", "yellow"
-            )
+            self._line(f"Not verified: {result.unverified}.", "yellow")
         if result.stated:
             self._line("")
             self._line(
@@ -261,7 +261,7 @@ def _briefly(transition: Transition) -> Transition:
     attempts = tuple(
         replace(
             attempt,
-            reasons=tuple(brief(reason) for reason in attempt.reasons),
+            reasons=tuple(brief(reason) for reason in show.unsaid(attempt)),
             error=None if attempt.error is None else brief(attempt.error),
         )
         for attempt in transition.attempts

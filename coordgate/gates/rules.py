@@ -106,7 +106,7 @@ def threshold(
         for word, bound in (("at_least", at_least), ("at_most", at_most))
         if bound is not None
     )
-    return _rule(ask, "threshold", f"{key}, {bounds}", otherwise)
+    return _rule(ask, "threshold", f"{key}, {bounds}", otherwise, key)
 
 
 def max_length(
@@ -135,7 +135,7 @@ def max_length(
             return Verdict.reject(f"{key} has {length} {unit}, at most {n} are allowed", length)
         return Verdict.accept(length)
 
-    return _rule(ask, "max_length", f"{key}, {n} {unit}", otherwise)
+    return _rule(ask, "max_length", f"{key}, {n} {unit}", otherwise, key)
 
 
 def matches(key: str, pattern: str | re.Pattern[str], *, otherwise: RungName | None = None) -> Gate:
@@ -160,7 +160,7 @@ def matches(key: str, pattern: str | re.Pattern[str], *, otherwise: RungName | N
         return Verdict.accept()
 
     shown = repr(compiled.pattern)
-    made = _rule(ask, "matches", f"{key}, {shown}", otherwise)
+    made = _rule(ask, "matches", f"{key}, {shown}", otherwise, key)
     return replace(made, fingerprint=f"matches({key}, {shown}, {compiled.flags}, {otherwise})")
 
 
@@ -187,7 +187,7 @@ def not_empty(*keys: str, otherwise: RungName | None = None) -> Gate:
                 reasons.append(str(error))
         return Verdict.reject("; ".join(reasons)) if reasons else Verdict.accept()
 
-    return _rule(ask, "not_empty", ", ".join(keys), otherwise)
+    return _rule(ask, "not_empty", ", ".join(keys), otherwise, *keys)
 
 
 def compiled_pattern(pattern: str | re.Pattern[str], where: str) -> re.Pattern[str]:
@@ -208,10 +208,14 @@ def compiled_pattern(pattern: str | re.Pattern[str], where: str) -> re.Pattern[s
 
 
 def _rule(
-    ask: Callable[[Any], Verdict], kind: str, parameters: str, otherwise: RungName | None
+    ask: Callable[[Any], Verdict],
+    kind: str,
+    parameters: str,
+    otherwise: RungName | None,
+    *keys: str,
 ) -> Gate:
     made = gate(name=f"{kind}({parameters})", otherwise=otherwise)(ask)
-    return replace(made, fingerprint=f"{kind}({parameters}, {otherwise})")
+    return replace(made, fingerprint=f"{kind}({parameters}, {otherwise})", reads=keys)
 
 
 def _number(value: object) -> Number | None:

@@ -92,7 +92,7 @@ def cites(
 
     made = gate(name=f"cites({key}, {sources})", otherwise=otherwise)(ask)
     parameters = (key, sources, compiled.pattern, compiled.flags, per, otherwise)
-    return replace(made, fingerprint=f"cites{parameters!r}")
+    return replace(made, fingerprint=f"cites{parameters!r}", reads=(key,), context=(sources,))
 
 
 def grounded_in(
@@ -147,7 +147,12 @@ def grounded_in(
 
     name = f"grounded_in({context_key})" if key is None else f"grounded_in({context_key}, {key})"
     made = gate(name=name, otherwise=otherwise)(ask)
-    return replace(made, fingerprint=f"grounded_in{(context_key, key, at_least, otherwise)!r}")
+    return replace(
+        made,
+        fingerprint=f"grounded_in{(context_key, key, at_least, otherwise)!r}",
+        reads=() if key is None else (key,),
+        context=(context_key,),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,9 @@ def test_nothing_to_quote_ends_in_the_stated_answer(
     assert "draft     degraded" in shown
     assert "The documents do not answer this question." in shown
     assert "No draft passed: this is the answer that the policy states for it." in shown
+    assert "Not verified" not in shown
+    assert "FAIL cites" in shown or "FAIL grounded_in" in shown
+    assert "why " not in shown  # a reason that a verdict states is not said again
     assert shown.count("draft     ") == 1
 
 

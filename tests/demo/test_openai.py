@@ -124,4 +124,4 @@ def test_a_server_that_refuses_ends_in_the_fallback(
     assert "Error code: 400" in shown
     assert "fallback:quote_passages" in shown
     assert GOOD in shown
-    assert "Not verified" in shown
+    assert "Not verified: the check could not be made." in shown

@@ -106,7 +106,7 @@ def test_a_declaration_for_an_unknown_node_of_a_subgraph_is_refused() -> None:
     outer = StateGraph(State)
     outer.add_node("sub", graph_of().compile())
     outer.add_edge(START, "sub")
-    with refused(r"no node 'wirte'; did you mean 'write'\?"):
+    with refused(r"no node 'sub\|wirte'; did you mean 'sub\|write'\?"):
         guard(outer.compile(), {"sub|wirte": NodeGuard()})
 
 

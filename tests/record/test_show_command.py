@@ -83,6 +83,17 @@ aaaa-1  completed    2025-06-15 15:06:40     2.5 s            2  brief
     )
 
 
+def test_says_that_there_are_more_runs(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A list that a limit cuts off says so, in words and in JSON; a whole one says nothing."""
+    assert main(["show", path, "--limit", "2"]) == 0
+    assert capsys.readouterr().out.endswith("the latest 2; there are more: --limit 0 shows all\n")
+    for limit, more in (("2", True), ("3", False), ("0", False)):
+        assert main(["show", path, "--limit", limit, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["more"] is more
+    assert main(["show", path, "--limit", "3"]) == 0
+    assert "there are more" not in capsys.readouterr().out
+
+
 def test_shows_the_transitions_of_a_run(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Attempts, verdicts, reasons, errors, tokens and cost; escapes shown, markup left alone."""
     assert main(["show", path, "aa", "--values"]) == 0
@@ -283,7 +294,7 @@ def test_an_empty_store_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["show", path]) == 0
     assert capsys.readouterr().out == "no runs yet\n"
     assert main(["show", path, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"store": path, "runs": []}
+    assert json.loads(capsys.readouterr().out) == {"store": path, "runs": [], "more": False}
     assert main(["show", path, "latest"]) == 2
     assert "holds no runs yet" in capsys.readouterr().err
 

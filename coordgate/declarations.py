@@ -1,0 +1,110 @@
+"""Declarations: what is declared on a node, held against the graph that the node stands in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from coordgate import _langgraph as lg
+from coordgate.channels import input_keys
+from coordgate.contract import Contract, nearest
+from coordgate.errors import ConfigurationError
+from coordgate.gate import Gate
+from coordgate.node import NodeGuard
+from coordgate.schema import bare, fields_of, type_name
+from coordgate.statekey import ROOT
+
+_SEPARATORS = re.compile(r"[|:/.]")
+
+
+def check_gate_keys(
+    app: Any, name: str, spec: NodeGuard, contract: Contract, keys: Collection[str]
+) -> None:
+    """Refuse a ready-made gate on a key that can never be there.
+
+    A node that may be sent to is handed whatever was sent, so of it only the output's keys are
+    known; a node that calls a graph may hand up keys of that graph.
+
+    Raises:
+        ConfigurationError: a gate reads a key that is not in the output, or not in the state.
+    """
+    node, where = app.nodes[name], f"node {name!r}"
+    if lg.contains_graph(node):
+        return
+    handed_over, said = _handed_over(contract, keys)
+    if handed_over is None:
+        return
+    handed = _handed(app, node, name)
+    for each in _all_gates(spec.gates):
+        for path in each.reads:
+            _check_path(where, each, path, handed_over, said)
+        for path in each.context if handed is not None else ():
+            _check_path(where, each, path, {*handed_over, *(handed or ())}, "in the state")
+
+
+def _all_gates(gates: Iterable[Any]) -> Iterator[Gate]:
+    for each in gates:
+        if isinstance(each, Gate):
+            yield each
+            yield from _all_gates(each.parts)
+
+
+def _check_path(where: str, gate: Gate, path: str, known: Collection[str], said: str) -> None:
+    name = path.split(".")[0]
+    if path in known or name in known:
+        return
+    shown = [each for each in known if not each.startswith("_")]
+    raise ConfigurationError(
+        f"{where}: gate {gate.name!r} reads {name!r}, which is not {said}{nearest(name, shown)}"
+    )
+
+
+def _handed_over(contract: Contract, keys: Collection[str]) -> tuple[Collection[str] | None, str]:
+    """Return the names that a gate finds in the output, None for any; and where they are from."""
+    declared = contract.returns
+    if declared is None:
+        return (None if ROOT in keys else keys), "a key of the state"
+    fields = fields_of(declared)
+    kind = bare(declared)
+    if not fields or _answers_any(kind):
+        return None, ""
+    names = fields if isinstance(declared, Mapping) else {*fields, *dir(kind)}
+    return names, f"in returns={type_name(declared)}"
+
+
+def _answers_any(kind: Any) -> bool:
+    """Whether objects of a class may have more names than the class tells of."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        own = kind.__dict__.get("__getattr__")
+        return own is not None or kind.model_config.get("extra") == "allow"
+    return getattr(kind, "__getattr__", None) is not None  # pyright: ignore[reportUnknownArgumentType] - isinstance leaves it open
+
+
+def _handed(app: Any, node: Any, name: str) -> Collection[str] | None:
+    """Return the names that a node finds in what it is handed; None where it may be anything."""
+    builder = getattr(app, "builder", None)
+    if builder is None or not input_keys(node):
+        return None
+    if not any(end == name for _, end in (*builder.edges, *builder.waiting_edges)):
+        return None  # it may be sent to
+    schema = builder.nodes[name].input_schema
+    return {*input_keys(node), *(() if issubclass(schema, dict) else dir(schema))}
+
+
+def no_such_node(app: Any, name: str, within: str) -> ConfigurationError:
+    """Return the error for a name that is no node, with what was probably meant."""
+    nodes = dict(lg.runnable_nodes(app))
+    meant = f"{within}{name}"
+    last = _SEPARATORS.split(name)[-1]
+    inside = [
+        f"{within}{outer}|{last}"
+        for outer, node in nodes.items()
+        if (graph := lg.subgraph_of(node)) is not None and last in dict(lg.runnable_nodes(graph))
+    ]
+    hint = nearest(meant, [f"{within}{each}" for each in nodes])
+    if inside:
+        hint = f"; did you mean {' or '.join(map(repr, inside))}, a node of the subgraph?"
+    return ConfigurationError(f"guard(nodes=...): the graph has no node {meant!r}{hint}")
