@@ -2,6 +2,7 @@
 
 from coordgate.answers import Approve, Edit, Reject, RetryWith
 from coordgate.contract import Contract
+from coordgate.effects import idempotency_key
 from coordgate.errors import (
     ConfigurationError,
     ContractViolation,
@@ -49,5 +50,6 @@ __all__ = [
     "gate",
     "gated",
     "guard",
+    "idempotency_key",
     "open_store",
 ]

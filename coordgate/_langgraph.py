@@ -30,6 +30,7 @@ from coordgate.errors import UnsupportedLangGraph
 try:
     from langgraph._internal._config import patch_config
     from langgraph._internal._constants import (
+        CONFIG_KEY_CALL,
         CONFIG_KEY_CHECKPOINTER,
         CONFIG_KEY_READ,
         CONFIG_KEY_RUNTIME,
@@ -52,6 +53,7 @@ try:
         LazyAtomicCounter,
         _scratchpad,  # pyright: ignore[reportPrivateUsage]
     )
+    from langgraph.pregel._loop import PregelLoop
     from langgraph.pregel._messages import StreamMessagesHandler
     from langgraph.pregel._read import DEFAULT_BOUND, PregelNode
     from langgraph.pregel._retry import (
@@ -133,6 +135,19 @@ def has_checkpointer(config: Mapping[str, Any]) -> bool:
     return config["configurable"].get(CONFIG_KEY_CHECKPOINTER) is not None
 
 
+def being_saved(config: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the futures of the checkpoints that a task starts from: its graph's, and outwards."""
+    call = config["configurable"].get(CONFIG_KEY_CALL)
+    while call is not None:
+        if not isinstance(call, partial):  # a timed attempt's own is behind a guard
+            call = _enclosed(call)["call"]
+        loop = call.keywords["schedule_task"].__self__
+        saving = getattr(loop, "_put_checkpoint_fut", None)
+        if saving is not None:
+            yield saving
+        call = loop.config["configurable"].get(CONFIG_KEY_CALL)
+
+
 def waiting(config: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the values of the interrupts that the task was waiting with when the run began."""
     pad = config["configurable"][CONFIG_KEY_SCRATCHPAD]
@@ -200,7 +215,11 @@ def _no_answer(consume: bool = False) -> None:
 
 def _loaded(pad: Any) -> Mapping[str, Any]:
     """Return what LangGraph made a task's scratchpad of."""
-    function = pad.get_null_resume
+    return _enclosed(pad.get_null_resume)
+
+
+def _enclosed(function: Any) -> Mapping[str, Any]:
+    """Return what a function has from the one around it."""
     cells = function.__closure__ or ()
     names = function.__code__.co_freevars
     return {name: cell.cell_contents for name, cell in zip(names, cells, strict=True)}
@@ -322,8 +341,11 @@ def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:
 
 if not {"pending_writes", "null_resume_write", "parent_scratchpad"} <= {
     *_scratchpad.__code__.co_cellvars
+} or "_put_checkpoint_fut" not in {
+    *PregelLoop._put_checkpoint.__code__.co_names  # pyright: ignore[reportPrivateUsage]
 }:  # pragma: no cover - needs another LangGraph
     raise UnsupportedLangGraph(
-        f"coordgate reads a task's pending interrupt, which langgraph {version('langgraph')} keeps "
-        "elsewhere: install 1.2.18 to 1.2.22, or report this one"
+        "coordgate reads a task's pending interrupt and the checkpoint being saved, which "
+        f"langgraph {version('langgraph')} keeps elsewhere: install 1.2.18 to 1.2.22, or report "
+        "this one"
     )

@@ -18,6 +18,7 @@ from langgraph.errors import GraphInterrupt
 from coordgate import _langgraph as lg
 from coordgate.asking import ask_in_threads, ask_together
 from coordgate.channels import control_channels, target_of
+from coordgate.effects import abegin, begin
 from coordgate.errors import ContractViolation, HandoffError
 from coordgate.escalation import ask
 from coordgate.handover import Handover
@@ -193,6 +194,8 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.first and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
+            if self.plan.acts:
+                begin(turn)
             output = body.at_once.invoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
@@ -210,6 +213,8 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.first and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
+            if self.plan.acts:
+                await abegin(turn)
             output = await body.at_once.ainvoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
@@ -231,6 +236,8 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.first and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
+            if self.plan.acts:
+                await abegin(turn)
             async for chunk in lg.RunnableSeq.astream(
                 body.steps, turn.given, turn.config, **kwargs
             ):

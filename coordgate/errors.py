@@ -7,7 +7,7 @@
     ├── HandoffError            a node's hand-over failed while the graph ran
     │   ├── ContractViolation   a value breaks the type or key that was agreed
     │   └── GateRejected        the values are well formed, but a gate did not pass
-    ├── UngatedError            a gated node ran in a graph that nobody guarded
+    ├── UngatedError            a gated node, or what needs one, ran where nobody has guarded
     ├── StoreError              a trace file cannot be read or written
     └── UnsupportedLangGraph    the installed LangGraph is not one that coordgate works on
 
@@ -33,7 +33,7 @@ class ConfigurationError(CoordgateError):
 
 
 class UngatedError(CoordgateError):
-    """A node decorated with `@gated` ran in a graph that was not passed through `guard`."""
+    """What needs a guarded node ran without one: an `@gated` function, or `idempotency_key`."""
 
 
 class StoreError(CoordgateError):

@@ -146,6 +146,8 @@ def open_question(
     output: Any,
     cause: Cause,
     reasons: tuple[str, ...],
+    *,
+    repeatable: bool,
 ) -> Question:
     """Make the question about an attempt that was not accepted."""
     allowed: list[Decided] = ["approve", "edit", "reject", "retry"]
@@ -157,7 +159,7 @@ def open_question(
     if checked is None or cause != "gate":
         allowed.remove("approve")
         candidate, whole = to_jsonable_python(candidate, fallback=repr), None
-    if cause == "input" or node.guard.effects == "external":
+    if cause == "input" or not repeatable:
         allowed.remove("retry")
     return Question(rung, cause, candidate, whole, goto, reasons, tuple(allowed), _now(rung))
 

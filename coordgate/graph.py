@@ -23,7 +23,7 @@ from coordgate.errors import ConfigurationError
 from coordgate.guarded import GraphGuard, GuardedGraph
 from coordgate.node import NodeGuard, declared_on, retry_engine
 from coordgate.plan import NodePlan
-from coordgate.policy import Degrade, Escalate, Retry
+from coordgate.policy import Degrade, Escalate, Fallback, Retry
 from coordgate.record import Mode
 from coordgate.retries import merged_retries
 from coordgate.schema import bare, has_fields
@@ -189,8 +189,12 @@ def _guarded_node(
     if contract.accepts is not None:
         intake = InputCheck(contract.accepts, input_keys(node), where=where)
     transports = lg.retry_policies(app, node) if part.mode == "enforce" else ()
+    subgraph = _guarded_subgraph(where, node, part)
+    external = spec.effects == "external" or _has_external(subgraph)
     if part.mode == "enforce":
         _check_waiting(app, where, spec)
+        if external:
+            _check_external(where, spec, transports)
         _check_engines(where, name, spec, node, transports)
     for rung in spec.policy.rungs if spec.policy else ():
         if isinstance(rung, Degrade):
@@ -208,9 +212,10 @@ def _guarded_node(
         edges=static_targets(app, name),
         transports=transports if part.mode == "enforce" else lg.retry_policies(app, node),
         retries_on=lg.retries_on,
+        external=external,
     )
     write = GuardedWrite(node.flat_writers[0], plan)
-    seq = GuardedSeq(node.node, plan, write, node, _guarded_subgraph(where, node, part))
+    seq = GuardedSeq(node.node, plan, write, node, subgraph)
     retry = merged_retries(plan) or None if part.mode == "enforce" else None
     prefix = _fingerprint(contract, spec, keys) if part.mode == "enforce" else None
     return lg.guarded_node(node, seq, write, retry, prefix)
@@ -264,16 +269,34 @@ def _check_waiting(app: Any, where: str, spec: NodeGuard) -> None:
         )
 
 
-def _check_engines(
-    where: str, name: str, spec: NodeGuard, node: Any, transports: Sequence[Any]
-) -> None:
-    """Refuse what would run a node's body more often than its policy says."""
-    if spec.effects == "external" and transports:
+def _has_external(subgraph: Any) -> bool:
+    """Return whether a guarded graph has a node with effects that must not happen twice."""
+    nodes = subgraph.nodes.values() if subgraph is not None else ()
+    return any(each.node.plan.external for each in nodes if isinstance(each.node, GuardedSeq))
+
+
+def _check_external(where: str, spec: NodeGuard, transports: Sequence[Any]) -> None:
+    """Refuse what would run a body after one whose effect may have happened."""
+    if transports:
         raise ConfigurationError(
             f"{where}: effects='external' and a LangGraph retry policy contradict each other: it "
             "must not be run again by itself; add it with retry_policy=[], or declare "
             "effects='idempotent'"
         )
+    rungs = spec.policy.rungs if spec.policy else ()
+    for rung in rungs:
+        if isinstance(rung, Retry | Fallback):
+            raise ConfigurationError(
+                f"{where}: a node inside it has effects='external', and {type(rung).__name__} "
+                "could do over what that one has done; put the policy on the other nodes inside "
+                "it, or declare effects='idempotent'"
+            )
+
+
+def _check_engines(
+    where: str, name: str, spec: NodeGuard, node: Any, transports: Sequence[Any]
+) -> None:
+    """Refuse what would run a node's body more often than its policy says."""
     if spec.policy is None or not spec.policy.of(Retry):
         return
     subgraph = lg.subgraph_of(node)

@@ -71,6 +71,7 @@ class Attempting(Protocol):
     shipped: Any
     checked: Checked | None
     declined: bool
+    acted: bool
     reply: Answer | None
     ladder: Ladder | None
 
@@ -93,6 +94,7 @@ class Ladder:
 
     __slots__ = (
         "__weakref__",
+        "acted",
         "began",
         "escalation",
         "failed",
@@ -120,6 +122,7 @@ class Ladder:
         self.place = Place()
         self.next: Rung | None = None
         self.tag = ""
+        self.acted = False
         self.failed: Exception | None = None
         self.slot: Any = None
         self.history: list[tuple[str, ...]] = []
@@ -173,7 +176,9 @@ class Ladder:
             return
         self.history.append(reasons)
         self.rejected = self.turn.update
-        spent = self._is_spent(error) or (cause == "error" and isinstance(error, HandoffError))
+        self.acted |= self.turn.acted
+        given_up = cause == "error" and isinstance(error, HandoffError)
+        spent = self.acted or given_up or self._is_spent(error)
         if cause == "error" and not spent:
             position = self._transport(error)
             if position is not None:
@@ -181,7 +186,7 @@ class Ladder:
                 return
             spent = any(node.retries_on(policy, error) for policy in node.transports)
         if node.policy:
-            failure = Failure(cause, reasons, _jump(self.turn.raw.judgements), spent)
+            failure = Failure(cause, reasons, _jump(self.turn.raw.judgements), spent, self.acted)
             decision = decide(node.policy, self.place, failure)
             if decision.rung is not None:
                 self._step_to(decision, cause, reasons)
@@ -202,7 +207,13 @@ class Ladder:
             turn = self.turn
             self.escalation.restored = False
             self.escalation.question = open_question(
-                rung, self.node, turn.checked, turn.shipped, cause, reasons
+                rung,
+                self.node,
+                turn.checked,
+                turn.shipped,
+                cause,
+                reasons,
+                repeatable=not (self.acted or self.node.external),
             )
 
     def _after_question(self, error: Exception, reasons: tuple[str, ...]) -> None:
@@ -224,7 +235,7 @@ class Ladder:
         else:
             self.history.append(reasons)
             otherwise = question.rung.otherwise if reply is None else None
-            failure = Failure(question.cause, reasons, otherwise)
+            failure = Failure(question.cause, reasons, otherwise, acted=self.acted)
             decision = decide(node.policy, self.place, failure)
             if decision.rung is None:
                 self.give_up(error, "gate")
@@ -272,8 +283,7 @@ class Ladder:
         """End the transition: say on the error what was tried and what would help."""
         node = self.node
         made = len(self.escalation.earlier) + len(self.raw.attempts)
-        external = node.guard.effects == "external"
-        if (node.policy or made > 1 or external) and self.run is not None:
+        if (node.policy or made > 1 or node.external) and self.run is not None:
             _mark(error, _SPENT, (self.run.id, self.turn.namespace))
         remedy = _remedy(node, cause, self.turn.raw.judgements)
         if isinstance(error, HandoffError) and error.node == node.name:
@@ -326,6 +336,11 @@ def _remedy(node: NodePlan, cause: Cause, judgements: Sequence[Judgement]) -> st
         return f"the gate asked for {jump!r}, which is not on the node's policy; add that rung"
     if cause == "input":
         return "mend what the producer hands over, or add Degrade(...) to this node's policy"
+    if node.external:
+        return (
+            "whether its effect has happened is not known; look before it is run again, and give "
+            "the node a policy that does not repeat it, such as Policy(Escalate('role'))"
+        )
     if not node.policy:
         return (
             "give the node a policy, such as Policy(Retry(2), Degrade({...})), or guard with "

@@ -14,7 +14,7 @@ from langgraph.config import get_config
 from coordgate.contract import Contract, nearest
 from coordgate.errors import ConfigurationError, UngatedError
 from coordgate.gate import Gate, as_gate
-from coordgate.policy import Feedback, Policy, Retry
+from coordgate.policy import Fallback, Feedback, Policy, Retry
 
 Effects = Literal["none", "idempotent", "external"]
 """What running the node twice does: nothing, the same again, or harm (never repeated)."""
@@ -106,12 +106,23 @@ class NodeGuard:
                 raise ConfigurationError(f"NodeGuard({name}={value!r}): use one of {allowed}")
         gates = tuple(as_gate(each, where="NodeGuard(gates=...)") for each in self.gates)
         object.__setattr__(self, "gates", gates)
-        if self.effects == "external" and self.policy is not None and self.policy.of(Retry):
-            raise ConfigurationError(
-                "effects='external' and Retry contradict each other: a node that sends or pays "
-                "must not be run again by itself; drop Retry, or declare effects='idempotent'"
-            )
+        self._check_effects()
         self._check_jumps(gates)
+
+    def _check_effects(self) -> None:
+        for rung in self.policy.rungs if self.policy and self.effects == "external" else ():
+            if isinstance(rung, Retry):
+                raise ConfigurationError(
+                    "effects='external' and Retry contradict each other: a node that sends or pays "
+                    "must not be run again by itself; drop Retry, or declare effects='idempotent'"
+                )
+            if isinstance(rung, Fallback):
+                raise ConfigurationError(
+                    "effects='external' and Fallback contradict each other: when a node that sends "
+                    "or pays has failed, nobody knows whether it has sent or paid, and nothing "
+                    "else may do it over; use Escalate or Degrade, or declare "
+                    "effects='idempotent'"
+                )
 
     def _check_jumps(self, gates: Sequence[Gate]) -> None:
         known = self.policy.names() | {"fail"} if self.policy is not None else {"fail"}

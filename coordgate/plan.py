@@ -36,8 +36,13 @@ class NodePlan:
         edges: Sequence[str],
         transports: Sequence[RetryPolicy],
         retries_on: Callable[[RetryPolicy, Exception], bool],
+        external: bool = False,
     ) -> None:
-        """Take what `graph` has built; `known` are the nodes to go to, None for any."""
+        """Take what `graph` has built.
+
+        `known` are the nodes to go to, None for any; `external` says that the node, or one in the
+        graph that it is, has effects that must not happen twice.
+        """
         self.name = name
         self.me = (name,)
         self.guard = guard
@@ -54,6 +59,8 @@ class NodePlan:
         self.quick = tuple(g for g in gates if not (g.slow or g.is_async))
         self.slow = tuple(g for g in gates if g.slow or g.is_async)
         self.gates = bool(gates)
+        self.external = external
+        self.acts = guard.effects != "none"
         self.routes: tuple[str, ...] | None = None
         """The channels that a plain update writes control to; None if they vary."""
         self.goto: tuple[str, ...] = ()

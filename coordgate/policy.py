@@ -130,6 +130,8 @@ class Failure:
     """The rung that a gate asked to jump to."""
     repeated: bool = False
     """True if LangGraph's policy, or a guarded subgraph, has already used its repeats."""
+    acted: bool = False
+    """True if something that must not happen twice has been done, or may have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,7 @@ def decide(policy: Policy, place: Place, failure: Failure) -> Decision:
 
     A bad input cannot be cured by running the node on it again, so it goes to rungs that do not
     (`Degrade`, `Escalate`). A failure that was already repeated elsewhere is not repeated by
-    `Retry`.
+    `Retry`. Once something that must not happen twice may have been done, no body is run any more.
     `otherwise` jumps forward to the next rung of that name, and fails if there is none.
     """
     rungs = policy.rungs
@@ -265,7 +267,7 @@ def most_attempts(policy: Policy) -> int:
 def _applies(rung: Rung, failure: Failure) -> bool:
     if isinstance(rung, Degrade | Escalate):
         return True
-    if failure.cause == "input":
+    if failure.cause == "input" or failure.acted:
         return False
     return not (isinstance(rung, Retry) and failure.repeated)
 

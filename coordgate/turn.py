@@ -39,6 +39,7 @@ class Turn(HandingOver):
     # Class attributes are what most turns never change: a turn is made on every node's run.
     ended = False
     first = True
+    acted = False
     reply: Answer | None = None
     tap: Any = None
     namespace = ""

@@ -49,6 +49,7 @@ PUBLIC = [
     "gate",
     "gated",
     "guard",
+    "idempotency_key",
     "open_store",
 ]
 

@@ -227,7 +227,7 @@ def test_a_bad_input_goes_to_degrade_only(how: str) -> None:
 
 @both
 def test_an_external_effect_is_never_repeated(how: str) -> None:
-    """`effects="external"` runs the body once; a fallback or a stated answer may follow."""
+    """`effects="external"` runs the body once; a stated answer may follow."""
     node = scripted(BAD, GOOD)
     builder = StateGraph(Draft)
     builder.add_node("write", node)
