@@ -15,7 +15,7 @@ from typing import Any
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from measure import Case, Figures, Series, ameasure, bar, calls_for, measure, say, shown, table
+from measure import Case, Figures, Series, ameasure, calls_for, measure, say, shown, table
 from pipeline import QUESTION, STAGES, bare, by_hand, declaration, guarded
 
 from coordgate import Tracer
@@ -117,9 +117,8 @@ def variants(*, in_async: bool) -> dict[str, tuple[Build, bool]]:
 
 
 def run(home: Path, *, rounds: int, window: float) -> Figures:
-    """Measure every combination, print a table for each, then the bars."""
+    """Measure every combination, and print a table for each."""
     found: Figures = {}
-    bars: list[tuple[str, Series, Series]] = []
     for way in ("sync", "async"):
         for saver in SAVERS:
             place = home / f"{way}-{saver}"
@@ -134,9 +133,6 @@ def run(home: Path, *, rounds: int, window: float) -> Figures:
                 "answers": answers,
             }
             _print(way, saver, taken, rounds, calls)
-            if saver == "none":
-                bars.append((way, taken["guarded"], taken["bare"]))
-    found["bars"] = [bar(w, LIMITS[w], series.ratio(base).median) for w, series, base in bars]
     return found
 
 

@@ -74,8 +74,22 @@ def _graphs(found: dict[str, Any]) -> str:
                 "ratio of CPU",
             )
             parts.append(_table(head, [_variant(n, f) for n, f in variants.items()]) + "\n")
-    parts += [_bar(each) for each in found["graphs"]["bars"]]
     return "\n".join(parts)
+
+
+def _turns(found: dict[str, Any]) -> str:
+    sync, in_async = found["turns"]["sync"], found["turns"]["async"]
+    rows = [(name, *_turn(sync.get(name)), *_turn(in_async[name])) for name in in_async]
+    head = ("", "sync, µs per node", "ratio of medians", "async, µs per node", "ratio of medians")
+    rounds = sync["bare"]["rounds"]
+    bars = [_bar(each) for each in found["turns"]["bars"]]
+    return "\n".join([f"{rounds} rounds\n", _table(head, rows), "", *bars])
+
+
+def _turn(figures: dict[str, Any] | None) -> Sequence[str]:
+    if figures is None:
+        return "", ""
+    return _spread(figures["wall_us"], 0), f"{figures['ratio']:.3f}"
 
 
 def _variant(name: str, figures: dict[str, Any]) -> Sequence[str]:
@@ -157,6 +171,7 @@ def _memory(found: dict[str, Any]) -> str:
 
 MAKERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": _machine,
+    "turns": _turns,
     "graphs": _graphs,
     "parts": _parts,
     "peers": _peers,

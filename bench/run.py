@@ -22,9 +22,10 @@ import imports
 import memory
 import parts
 import peers
+import turns
 from measure import Figures, say
 
-SUBJECTS = ("graphs", "parts", "peers", "imports", "memory")
+SUBJECTS = ("turns", "graphs", "parts", "peers", "imports", "memory")
 """What is measured, in this order."""
 
 PACKAGES = (
@@ -48,6 +49,8 @@ class Size:
     """Windows of each variant."""
     window: float
     """About how long a window of the bare graph lasts, in seconds."""
+    turns: int
+    """How many rounds of single runs stand for one."""
     finer: int
     """How many rounds of a few runs stand for one, where parts are told apart."""
     imports: int
@@ -56,8 +59,8 @@ class Size:
     """Runs in the process whose memory is watched."""
 
 
-FULL = Size(rounds=30, window=0.25, finer=15, imports=15, runs=100_000)
-QUICK = Size(rounds=5, window=0.02, finer=2, imports=2, runs=200)
+FULL = Size(rounds=30, window=0.25, turns=100, finer=15, imports=15, runs=100_000)
+QUICK = Size(rounds=5, window=0.02, turns=10, finer=2, imports=2, runs=200)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"{name}: {value}")
     home = Path(tempfile.mkdtemp(prefix="coordgate-bench-"))
     subjects: dict[str, Callable[[], Figures]] = {
+        "turns": lambda: turns.run(home, rounds=rounds * size.turns),
         "graphs": lambda: graphs.run(home, rounds=rounds, window=size.window),
         "parts": lambda: parts.run(home, rounds=rounds * size.finer),
         "peers": lambda: peers.run(home, rounds=rounds, window=size.window / 5),
