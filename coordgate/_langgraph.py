@@ -73,6 +73,7 @@ except ImportError as error:  # pragma: no cover - needs another LangGraph
     ) from error
 
 __all__ = [
+    "CONFIG_KEY_READ",
     "CONFIG_KEY_RUNTIME",
     "CONFIG_KEY_SEND",
     "CONFIG_KEY_STREAM",

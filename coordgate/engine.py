@@ -46,15 +46,15 @@ class GuardedWrite(lg.ChannelWrite):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Judge the node's output and write it."""
-        shipped = self._plainly(input, config)
+        shipped = self.plainly(input, config)
         return super().invoke(input, config, **kwargs) if shipped is None else shipped
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Judge the node's output and write it."""
-        shipped = self._plainly(input, config)
+        shipped = self.plainly(input, config)
         return await super().ainvoke(input, config, **kwargs) if shipped is None else shipped
 
-    def _plainly(self, output: Any, config: RunnableConfig | None) -> Any:
+    def plainly(self, output: Any, config: RunnableConfig | None) -> Any:
         """Write a plain dict that passes, and return what ships; None where there is more to do."""
         turn = RUNNING.get()
         if type(output) is not dict or type(turn) is not Turn or turn.node is not self.plan:
@@ -192,7 +192,7 @@ class GuardedSeq(lg.RunnableSeq):
             return super().invoke(input, config, **kwargs)
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            if turn.first and self.plan.intake is not None:
+            if turn.unreceived and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
             if self.plan.acts:
                 begin(turn)
@@ -211,7 +211,7 @@ class GuardedSeq(lg.RunnableSeq):
             return await super().ainvoke(input, config, **kwargs)
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            if turn.first and self.plan.intake is not None:
+            if turn.unreceived and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
             if self.plan.acts:
                 await abegin(turn)
@@ -234,7 +234,7 @@ class GuardedSeq(lg.RunnableSeq):
             return
         turn, body, token = self._begin(input, config, kwargs)
         try:
-            if turn.first and self.plan.intake is not None:
+            if turn.unreceived and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
             if self.plan.acts:
                 await abegin(turn)
@@ -249,14 +249,25 @@ class GuardedSeq(lg.RunnableSeq):
         finally:
             RUNNING.reset(token)
 
-    def _begin(self, input: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Any:
+    def _begin(  # noqa: C901 - one call on every node's run, where several would cost
+        self, input: Any, config: RunnableConfig, kwargs: dict[str, Any]
+    ) -> Any:
         plan = self.plan
-        ladder = getattr(lg.slot(config), "coordgate", None)
+        configurable = config["configurable"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
+        ladder = getattr(configurable.get(lg.CONFIG_KEY_READ), "coordgate", None)
         if ladder is not None and ladder.node is not plan:
             ladder = None
         if ladder is not None:
             config = lg.with_answers(config)
         turn = Turn(plan, input, config, ladder)
+        if turn.unreceived and plan.quick_intake is not None and type(input) is dict:
+            # Here, and not in `receive`, since a call more costs on every node's run.
+            try:
+                plan.quick_intake(input)
+            except Exception:  # noqa: BLE001, S110 - the thorough check says what is wrong
+                pass
+            else:
+                turn.unreceived = False
         if plan.escalates:
             turn.take_up()
             ladder = turn.ladder
@@ -333,7 +344,11 @@ class _Joined(Runnable[Any, Any]):
             output = self._func(input)
             if type(output) is not dict and isinstance(output, Runnable):
                 output = output.invoke(input, config)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
-            return self._write.invoke(output, config)
+            # What the write's own `invoke` does, in one call less.
+            shipped = self._write.plainly(output, config)
+            return (
+                lg.ChannelWrite.invoke(self._write, output, config) if shipped is None else shipped
+            )
         return self._write.invoke(self._step.invoke(input, config, **kwargs), config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -341,7 +356,10 @@ class _Joined(Runnable[Any, Any]):
             output = await self._afunc(input)
             if type(output) is not dict and isinstance(output, Runnable):
                 output = await output.ainvoke(input, config)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
-            return await self._write.ainvoke(output, config)
+            shipped = self._write.plainly(output, config)
+            if shipped is None:
+                return await lg.ChannelWrite.ainvoke(self._write, output, config)
+            return shipped
         return await self._write.ainvoke(await self._step.ainvoke(input, config, **kwargs), config)
 
 

@@ -58,13 +58,6 @@ class HandingOver:
             ContractViolation: it is not what the node accepts.
         """
         node, state = self.node, self.state
-        if intake.quick is not None and type(state) is dict:
-            try:
-                intake.quick(state)
-            except Exception:  # noqa: BLE001, S110 - the thorough check says what is wrong
-                pass
-            else:
-                return
         violations = intake(state)
         if violations:
             self.raw.outcome = "violated"

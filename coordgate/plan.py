@@ -53,6 +53,7 @@ class NodePlan:
         self.reduced = reduced
         self.check = check
         self.intake = intake
+        self.quick_intake = None if intake is None else intake.quick
         self.known = known
         self.edges = tuple(edges)
         gates = [each for each in guard.gates if isinstance(each, Gate)]

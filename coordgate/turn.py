@@ -38,7 +38,7 @@ class Turn(HandingOver):
 
     # Class attributes are what most turns never change: a turn is made on every node's run.
     ended = False
-    first = True
+    unreceived = True
     acted = False
     reply: Answer | None = None
     tap: Any = None
@@ -85,7 +85,7 @@ class Turn(HandingOver):
         ladder.turn = self
         made = len(ladder.raw.attempts) + len(ladder.escalation.earlier)
         self.made = RawAttempt(made + 1, ladder.called)
-        self.first = made == 0
+        self.unreceived = made == 0
 
     def take_up(self) -> None:
         """Go on where a person was asked about this task, if one was.
