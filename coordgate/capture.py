@@ -117,7 +117,8 @@ class RawRun:
 class RawAttempt:
     """One attempt as the engine sees it: the fields of `Attempt`, with raw values.
 
-    `output` is what the attempt handed over, as it is; `judgements` what the gates said.
+    `output` is what the attempt handed over, as it is; `judgements` what the gates said;
+    `noted` what was judged below the node, such as a route or a tool call.
     """
 
     # Class attributes are what most attempts never change: one is made on every node's run.
@@ -127,6 +128,7 @@ class RawAttempt:
     error: str | None = None
     output: Any = None
     judgements: Sequence[Judgement] = ()
+    noted: Sequence[Judgement] = ()
     model: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
@@ -150,6 +152,8 @@ class RawAttempt:
             self.reasons = tuple([text.words(reason) for reason in self.reasons])
         if self.error is not None:
             self.error = text.words(self.error)
+        if self.noted:
+            self.judgements = (*self.noted, *self.judgements)
         for judgement in self.judgements:
             if judgement.verdict.reason:
                 self.judgements = [_redacted(each, text) for each in self.judgements]

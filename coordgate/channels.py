@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ForwardRef, Union, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, ForwardRef, Literal, Union, get_args, get_origin, get_type_hints
 
 from langgraph.func import entrypoint
 from langgraph.graph import END
+from langgraph.types import Command
 from pydantic import BaseModel
 
 from coordgate import _langgraph as lg
@@ -93,6 +95,28 @@ def static_targets(app: Any, name: str) -> tuple[str, ...]:
     own = {end for start, end in builder.edges if start == name}
     own |= {end for starts, end in builder.waiting_edges if name in starts}
     return tuple(sorted(own - {END}))
+
+
+def command_ends(function: Any) -> frozenset[str] | None:
+    """Return where a node's Commands may go, by its `-> Command[Literal[...]]`; None for anywhere.
+
+    LangGraph draws these ends, and does not keep to them.
+    """
+    try:
+        returned = get_type_hints(function).get("return")
+    except (NameError, TypeError, AttributeError):
+        return None
+    parts = get_args(returned) if get_origin(returned) in {Union, UnionType} else (returned,)
+    ends: set[str] = set()
+    for part in parts:
+        if part is Command:
+            return None
+        if get_origin(part) is Command:
+            literal = get_args(part)[0]
+            if get_origin(literal) is not Literal:
+                return None
+            ends.update(get_args(literal))
+    return frozenset(ends) or None
 
 
 def control_channels(write: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ from langgraph.graph import END
 from langgraph.types import Command
 
 from coordgate import _langgraph as lg
-from coordgate.channels import input_keys, state_keys, static_targets
+from coordgate.channels import command_ends, input_keys, state_keys, static_targets
 from coordgate.contract import Contract, HandoverCheck, InputCheck
 from coordgate.declarations import check_gate_keys, no_such_node
 from coordgate.engine import GuardedSeq, GuardedWrite
@@ -209,6 +209,7 @@ def _guarded_node(
         check=check,
         intake=intake,
         known=_known(app),
+        ends=command_ends(function),
         edges=static_targets(app, name),
         transports=transports if part.mode == "enforce" else lg.retry_policies(app, node),
         retries_on=lg.retries_on,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +19,9 @@ from coordgate.update import is_handed_up, read, ship
 
 Handover: TypeAlias = Generator[Question, Sequence[Judgement], Any]
 """Yields a question for slow gates at most once, and returns the output that ships."""
+
+
+_noting = threading.Lock()
 
 
 class HandingOver:
@@ -133,6 +137,13 @@ class HandingOver:
         """Return what the record keeps of an update that later nodes may still change in place."""
         recorded = self.run is not None and self.run.tracer is not None
         return snapshot(update) if recorded else update
+
+    def note(self, judgement: Judgement) -> None:
+        """Keep a judgement that is made while the node runs; tools may run in several threads."""
+        if self.run is not None and self.run.tracer is not None:
+            with _noting:
+                raw = self.raw
+                raw.noted = (*raw.noted, judgement)
 
     def decline(self, reason: str) -> None:
         """Put down why nothing ships of this attempt: the person asked says so."""

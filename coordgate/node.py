@@ -13,7 +13,7 @@ from langgraph.config import get_config
 
 from coordgate.contract import Contract, nearest
 from coordgate.errors import ConfigurationError, UngatedError
-from coordgate.gate import Gate, as_gate
+from coordgate.gate import Gate, Judgement, as_gate
 from coordgate.policy import Fallback, Feedback, Policy, Retry
 
 Effects = Literal["none", "idempotent", "external"]
@@ -46,6 +46,10 @@ class Running(Protocol):
 
     def feedback(self) -> Feedback | None:
         """Return what its attempt is told, or else the one that it is nested in."""
+        ...
+
+    def note(self, judgement: Judgement) -> None:
+        """Keep a judgement that is made while it runs."""
         ...
 
 
@@ -224,6 +228,16 @@ def feedback() -> Feedback | None:
     """Return what the current attempt is told, anywhere below a retried node; None on a first."""
     running = RUNNING.get()
     return None if running is None else running.feedback()
+
+
+def note(judgement: Judgement) -> None:
+    """Put a judgement made below a guarded node on the record of its attempt; it decides nothing.
+
+    Outside of any guarded node, and where nothing is recorded, there is nothing to do.
+    """
+    running = RUNNING.get()
+    if running is not None:
+        running.note(judgement)
 
 
 def declared_on(function: object) -> NodeGuard | None:

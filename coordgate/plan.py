@@ -33,6 +33,7 @@ class NodePlan:
         check: HandoverCheck,
         intake: InputCheck | None,
         known: frozenset[str] | None,
+        ends: frozenset[str] | None,
         edges: Sequence[str],
         transports: Sequence[RetryPolicy],
         retries_on: Callable[[RetryPolicy, Exception], bool],
@@ -40,8 +41,9 @@ class NodePlan:
     ) -> None:
         """Take what `graph` has built.
 
-        `known` are the nodes to go to, None for any; `external` says that the node, or one in the
-        graph that it is, has effects that must not happen twice.
+        `known` are the nodes to go to, None for any; `ends` those of them that the node's Commands
+        may go to, None for all; `external` says that the node, or one in the graph that it is, has
+        effects that must not happen twice.
         """
         self.name = name
         self.me = (name,)
@@ -55,6 +57,7 @@ class NodePlan:
         self.intake = intake
         self.quick_intake = None if intake is None else intake.quick
         self.known = known
+        self.ends = ends
         self.edges = tuple(edges)
         gates = [each for each in guard.gates if isinstance(each, Gate)]
         self.quick = tuple(g for g in gates if not (g.slow or g.is_async))
@@ -78,7 +81,12 @@ class NodePlan:
     def misroutes(self, output: Any) -> list[Violation]:
         """Return what is wrong with where an output's Commands go."""
         named, sent = targets(output)
-        return self._unknown([*named, *sent]) + _beside(named, self.edges, "a static edge")
+        goto = [*named, *sent]
+        return (
+            self._unknown(goto)
+            + self._undeclared(goto)
+            + _beside(named, self.edges, "a static edge")
+        )
 
     def misled(self, goto: Sequence[str], output: Any) -> list[Violation]:
         """Return what is wrong with where the node's conditional edges went."""
@@ -94,6 +102,18 @@ class NodePlan:
             Violation("goto", f"there is no such node{nearest(target, known)}", repr(target))
             for target in goto
             if target not in known
+        ]
+
+    def _undeclared(self, goto: Sequence[str]) -> list[Violation]:
+        ends, known = self.ends, self.known
+        if ends is None or known is None:
+            return []
+        declared = ", ".join(map(repr, sorted(ends)))
+        rule = f"the node's return annotation, Command[Literal[{declared}]], does not go there"
+        return [
+            Violation("goto", rule, repr(target))
+            for target in goto
+            if target in known and target not in ends
         ]
 
 

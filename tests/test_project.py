@@ -51,6 +51,7 @@ PUBLIC = [
     "guard",
     "idempotency_key",
     "open_store",
+    "router",
 ]
 
 LOADED_IN_FUNCTIONS = {

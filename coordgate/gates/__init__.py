@@ -1,4 +1,4 @@
-"""Ready-made gates: rules on one value, text judged against its sources, and what was retrieved."""
+"""Ready-made gates: rules on one value, text against its sources, what was retrieved."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from coordgate.gates.context import (
     sourced,
     within_tokens,
 )
+from coordgate.gates.route import by_example, by_model, by_rules
 from coordgate.gates.rules import check, matches, max_length, not_empty, threshold
 from coordgate.gates.text import cites, grounded_in
 
 __all__ = [
+    "by_example",
+    "by_model",
+    "by_rules",
     "check",
     "cites",
     "distinct",
