@@ -18,6 +18,7 @@ from coordgate.gate import Gate, Verdict, gate
 from coordgate.graph import guard
 from coordgate.node import NodeGuard, feedback, gated
 from coordgate.policy import Degrade, Escalate, Fallback, Feedback, Policy, Retry
+from coordgate.prices import Prices
 from coordgate.router import router
 from coordgate.stores import open_store
 from coordgate.tracer import Tracer
@@ -38,6 +39,7 @@ __all__ = [
     "HandoffError",
     "NodeGuard",
     "Policy",
+    "Prices",
     "Reject",
     "Retry",
     "RetryWith",

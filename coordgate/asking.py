@@ -8,6 +8,7 @@ import inspect
 import threading
 import time
 from collections.abc import Generator, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from coordgate.gate import (
@@ -29,6 +30,9 @@ Asking: TypeAlias = Generator[Question, Sequence[Judgement], Sequence[Judgement]
 
 
 _clock = time.perf_counter
+
+GATE: ContextVar[str | None] = ContextVar("coordgate_gate", default=None)
+"""The name of the slow gate that is being asked."""
 
 
 def judge(
@@ -80,7 +84,11 @@ def ask_all(gates: Sequence[Gate], output: Any, state: Any) -> tuple[Sequence[Ju
 
 
 async def ask_async(gate: Gate, output: Any, state: Any) -> Judgement:
-    """Ask one slow gate; a sync one runs in a thread, so that the loop goes on."""
+    """Ask one slow gate; a sync one runs in a thread, so that the loop goes on.
+
+    Each is asked in a context of its own.
+    """
+    GATE.set(gate.name)
     started = time.perf_counter()
     try:
         async with asyncio.timeout(gate.timeout):
@@ -138,6 +146,7 @@ class _InThread:
         self._thread.start()
 
     def _run(self, output: Any, state: Any) -> None:
+        GATE.set(self._gate.name)
         if self._gate.is_async:
             self._judgement = asyncio.run(ask_async(self._gate, output, state))
         else:

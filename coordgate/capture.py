@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+import json
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from coordgate.gate import Judgement
+from coordgate.prices import Prices
 from coordgate.process import identity
 from coordgate.record import (
     Attempt,
+    Call,
     GateVerdict,
     Mode,
     Outcome,
@@ -114,6 +118,71 @@ class RawRun:
         return self._record
 
 
+class RawCall:
+    """One call of a model as the engine sees it: the fields of `Call`, with raw values."""
+
+    __slots__ = (
+        "__weakref__",
+        "answer",
+        "attempt",
+        "began",
+        "cost",
+        "details",
+        "error",
+        "finish",
+        "gate",
+        "model",
+        "prices",
+        "refused",
+        "seconds",
+        "tokens_in",
+        "tokens_out",
+    )
+
+    def __init__(
+        self, attempt: RawAttempt, model: str | None, gate: str | None, prices: Prices | None
+    ) -> None:
+        """Begin a call; everything else is assigned as it becomes known."""
+        self.attempt: RawAttempt | None = attempt
+        self.model = model
+        self.gate = gate
+        self.prices = prices
+        self.began = time.perf_counter()
+        self.answer: Any = None
+        self.finish: str | None = None
+        self.tokens_in: int | None = None
+        self.tokens_out: int | None = None
+        self.details: Mapping[str, int] = {}
+        self.cost: float | None = None
+        self.seconds: float | None = None
+        self.error: str | None = None
+        self.refused = False
+
+    def settle(self, text: ValueText) -> None:
+        """Let go of the answer, and redact the error; what ends after this is not recorded."""
+        self.attempt = self.answer = None
+        if self.error is not None:
+            self.error = text.words(self.error)
+
+    def told(self) -> str | None:
+        """Return the details as JSON text."""
+        return json.dumps(dict(self.details)) if self.details else None
+
+    def freeze(self) -> Call:
+        """Return the record of a settled call."""
+        return Call(
+            self.model,
+            self.finish,
+            self.tokens_in,
+            self.tokens_out,
+            self.told(),
+            self.cost,
+            self.seconds,
+            self.gate,
+            self.error,
+        )
+
+
 class RawAttempt:
     """One attempt as the engine sees it: the fields of `Attempt`, with raw values.
 
@@ -135,6 +204,7 @@ class RawAttempt:
     cost: float | None = None
     decision: str | None = None
     by: str | None = None
+    calls: Sequence[RawCall] = ()
 
     def __init__(self, number: int, rung: str) -> None:
         """Begin an attempt; everything else is assigned as it becomes known."""
@@ -158,6 +228,8 @@ class RawAttempt:
             if judgement.verdict.reason:
                 self.judgements = [_redacted(each, text) for each in self.judgements]
                 break
+        for call in self.calls:
+            call.settle(text)
 
     def freeze(self) -> Attempt:
         """Return the record of a settled attempt."""
@@ -176,6 +248,7 @@ class RawAttempt:
             self.cost,
             self.decision,
             self.by,
+            tuple([call.freeze() for call in self.calls]),
         )
 
 

@@ -8,15 +8,16 @@ first write judges the hand-over before it writes.
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphInterrupt
 
 from coordgate import _langgraph as lg
 from coordgate.asking import ask_in_threads, ask_together
+from coordgate.body import Joined, Told, sequence, takes_feedback
+from coordgate.calls import COUNTER, COUNTING
 from coordgate.channels import control_channels, target_of
 from coordgate.effects import abegin, begin
 from coordgate.errors import ContractViolation, HandoffError
@@ -24,15 +25,13 @@ from coordgate.escalation import ask
 from coordgate.handover import Handover
 from coordgate.ladder import Ladder
 from coordgate.node import RUNNING
-from coordgate.onestep import one_step, plain_function
+from coordgate.onestep import one_step
 from coordgate.plan import NodePlan, check
 from coordgate.policy import Degrade, Escalate, Fallback, Retry
 from coordgate.streams import StreamTap
 from coordgate.turn import Turn
 from coordgate.update import ship
 from coordgate.write import PlainWrite
-
-Told: TypeAlias = Literal["no", "if told", "always"]
 
 
 class GuardedWrite(lg.ChannelWrite):
@@ -173,18 +172,18 @@ class GuardedSeq(lg.RunnableSeq):
         if len(original.flat_writers) == 1:
             plan.routes = tuple(control_channels(write))
             plan.goto = tuple(target_of(channel) for channel in plan.routes)
-        self._bodies: dict[int, _Body] = {-1: _Body(self, feedback=_takes_feedback(self.steps[0]))}
+        self._bodies: dict[int, _Body] = {-1: _Body(self, feedback=takes_feedback(self.steps[0]))}
         for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
             if isinstance(rung, Fallback):
                 first = lg.as_runnable(rung.node, plan.name)
-                instead = _sequence(seq, first, *writers)
-                self._bodies[position] = _Body(instead, feedback=_takes_feedback(first))
+                instead = sequence(seq, first, *writers)
+                self._bodies[position] = _Body(instead, feedback=takes_feedback(first))
             elif isinstance(rung, Escalate):
                 asking = lg.RunnableCallable(_asking, name=plan.name, trace=False)
-                self._bodies[position] = _Body(_sequence(seq, asking, *writers), feedback="no")
+                self._bodies[position] = _Body(sequence(seq, asking, *writers), feedback="no")
             elif isinstance(rung, Degrade):
                 stated = lg.RunnableCallable(_stating(rung), name=plan.name, trace=False)
-                self._bodies[position] = _Body(_sequence(seq, stated, *writers), feedback="no")
+                self._bodies[position] = _Body(sequence(seq, stated, *writers), feedback="no")
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run one attempt of the node."""
@@ -203,6 +202,8 @@ class GuardedSeq(lg.RunnableSeq):
             raise
         finally:
             RUNNING.reset(token)
+            if turn.counting is not None:
+                COUNTER.reset(turn.counting)
         return output
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -222,6 +223,8 @@ class GuardedSeq(lg.RunnableSeq):
             raise
         finally:
             RUNNING.reset(token)
+            if turn.counting is not None:
+                COUNTER.reset(turn.counting)
         return output
 
     async def astream(
@@ -233,6 +236,7 @@ class GuardedSeq(lg.RunnableSeq):
                 yield chunk
             return
         turn, body, token = self._begin(input, config, kwargs)
+        turn.counting = turn.counting or COUNTER.set(COUNTING)
         try:
             if turn.unreceived and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
@@ -248,6 +252,8 @@ class GuardedSeq(lg.RunnableSeq):
             raise
         finally:
             RUNNING.reset(token)
+            if turn.counting is not None:
+                COUNTER.reset(turn.counting)
 
     def _begin(  # noqa: C901 - one call on every node's run, where several would cost
         self, input: Any, config: RunnableConfig, kwargs: dict[str, Any]
@@ -281,6 +287,8 @@ class GuardedSeq(lg.RunnableSeq):
             # LangGraph decides on a timeout before the attempt hears of it, by the task alone.
             timed = plan.ladders[turn.task] = turn.on_ladder()
             timed.slot = lg.slot(config)
+        if body.counts:
+            turn.counting = COUNTER.set(COUNTING)
         if body.feedback != "no":
             told = turn.feedback()
             if told is not None or body.feedback == "always":
@@ -299,68 +307,25 @@ class GuardedSeq(lg.RunnableSeq):
 
 
 class _Body:
-    """What a turn runs: a sequence, the same in fewer steps, and whether it takes feedback."""
+    """What a turn runs: a sequence, the same in fewer steps, and whether it takes feedback.
 
-    __slots__ = ("at_once", "feedback", "steps")
-
-    def __init__(
-        self, steps: lg.RunnableSeq, *, feedback: Literal["no", "if told", "always"]
-    ) -> None:
-        self.steps = steps
-        self.feedback = feedback
-        self.at_once = _sequence(steps, *lg.steps_of(steps), flat=True)
-        *before, last, write = lg.steps_of(steps)
-        if isinstance(write, GuardedWrite):
-            joined = _Joined(last, write)
-            self.at_once = (
-                _sequence(steps, *before, joined, flat=True) if before else one_step(steps, joined)
-            )
-
-
-def _sequence(
-    like: lg.RunnableSeq, *steps: Runnable[Any, Any], flat: bool = False
-) -> lg.RunnableSeq:
-    """Return a sequence that is traced like another one, of other steps."""
-    made = object.__new__(lg.RunnableSeq)
-    vars(made).update(vars(like))
-    made.steps = list(steps) if flat else lg.steps_of(lg.RunnableSeq(*steps))
-    return made
-
-
-class _Joined(Runnable[Any, Any]):
-    """A node's last step and its write as one, which spares the config that each step is made.
-
-    Only for nodes without conditional edges: their routers are traced under their own step's tag.
+    One of a single step sets up the counting of model calls there, where it costs least.
     """
 
-    def __init__(self, step: Runnable[Any, Any], write: GuardedWrite) -> None:
-        self._step = step
-        self._write = write
-        self._func = plain_function(step, "func")
-        self._afunc = plain_function(step, "afunc")
+    __slots__ = ("at_once", "counts", "feedback", "steps")
 
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        if self._func is not None and not kwargs:
-            output = self._func(input)
-            if type(output) is not dict and isinstance(output, Runnable):
-                output = output.invoke(input, config)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
-            # What the write's own `invoke` does, in one call less.
-            shipped = self._write.plainly(output, config)
-            return (
-                lg.ChannelWrite.invoke(self._write, output, config) if shipped is None else shipped
+    def __init__(self, steps: lg.RunnableSeq, *, feedback: Told) -> None:
+        self.steps = steps
+        self.feedback = feedback
+        self.at_once = sequence(steps, *lg.steps_of(steps), flat=True)
+        self.counts = True
+        *before, last, write = lg.steps_of(steps)
+        if isinstance(write, GuardedWrite):
+            joined = Joined(last, write)
+            self.counts = bool(before)
+            self.at_once = (
+                sequence(steps, *before, joined, flat=True) if before else one_step(steps, joined)
             )
-        return self._write.invoke(self._step.invoke(input, config, **kwargs), config)
-
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        if self._afunc is not None and not kwargs:
-            output = await self._afunc(input)
-            if type(output) is not dict and isinstance(output, Runnable):
-                output = await output.ainvoke(input, config)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
-            shipped = self._write.plainly(output, config)
-            if shipped is None:
-                return await lg.ChannelWrite.ainvoke(self._write, output, config)
-            return shipped
-        return await self._write.ainvoke(await self._step.ainvoke(input, config, **kwargs), config)
 
 
 def _stating(rung: Degrade) -> Callable[[Any], Any]:
@@ -374,16 +339,3 @@ def _asking(_state: Any) -> Any:
     turn = RUNNING.get()
     assert isinstance(turn, Turn)
     return ask(turn, turn.on_ladder())
-
-
-def _takes_feedback(step: Runnable[Any, Any]) -> Told:
-    """Return whether a node's function has a parameter `feedback` that is not the user's own."""
-    function = getattr(step, "func", None) or getattr(step, "afunc", None)
-    bound = getattr(function, "keywords", ())
-    try:
-        taken = inspect.signature(function).parameters.get("feedback") if function else None
-    except (TypeError, ValueError):
-        return "no"
-    if taken is None or "feedback" in bound:
-        return "no"
-    return "always" if taken.default is taken.empty else "if told"

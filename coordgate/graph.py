@@ -24,6 +24,7 @@ from coordgate.guarded import GraphGuard, GuardedGraph
 from coordgate.node import NodeGuard, declared_on, retry_engine
 from coordgate.plan import NodePlan
 from coordgate.policy import Degrade, Escalate, Fallback, Retry
+from coordgate.prices import Prices
 from coordgate.record import Mode
 from coordgate.retries import merged_retries
 from coordgate.schema import bare, has_fields
@@ -44,6 +45,7 @@ def guard(
     *,
     mode: Mode = "enforce",
     tracer: Tracer | Sink | str | PathLike[str] | None = None,
+    prices: Prices | str | PathLike[str] | None = None,
 ) -> Graph:
     """Return the same kind of graph with every node guarded; the one given stays as it is.
 
@@ -52,8 +54,9 @@ def guard(
     file. A node without a declaration is checked against the state's own annotations.
 
     `mode="observe"` changes nothing that a caller can see, and records what would have failed.
-    `tracer` is a Tracer, or a path or sink for one. Guarding twice is guarding once: what is given
-    the second time is laid over the first.
+    `tracer` is a Tracer, or a path or sink for one. `prices` is what models cost, or a TOML file
+    of it; a model that it does not name costs an unknown amount. Guarding twice is guarding once:
+    what is given the second time is laid over the first.
 
     Raises:
         ConfigurationError: the target is no graph, a name is no node, or a declaration cannot work.
@@ -70,7 +73,9 @@ def guard(
                 f"guard(tracer={tracer!r}): give a path such as 'traces.db', a Tracer, or a sink"
             )
         tracer = Tracer(tracer)
-    settings = GraphGuard(declared, mode=mode, tracer=tracer)
+    if isinstance(prices, str | PathLike):
+        prices = Prices.load(prices)
+    settings = GraphGuard(declared, mode=mode, tracer=tracer, prices=prices)
     if isinstance(target, lg.StateGraph):
         return cast("Graph", _guarded_builder(target, settings))
     if isinstance(target, lg.Pregel):
@@ -148,7 +153,11 @@ def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
         part = settings.inside(name, inner.get(name, {}))
         nodes[name] = _guarded_node(app, name, node, own.get(name), part, keys, unchecked)
     guarded = GraphGuard(
-        settings.nodes, mode=settings.mode, tracer=settings.tracer, unchecked=sorted(set(unchecked))
+        settings.nodes,
+        mode=settings.mode,
+        tracer=settings.tracer,
+        prices=settings.prices,
+        unchecked=sorted(set(unchecked)),
     )
     if guarded.unchecked and settings.mode == "enforce":
         _log.info(
@@ -358,7 +367,9 @@ def _laid_over(new: GraphGuard, old: GraphGuard) -> GraphGuard:
     nodes = {**old.nodes}
     for name, each in new.nodes.items():
         nodes[name] = each.over(nodes.get(name))
-    return GraphGuard(nodes, mode=new.mode, tracer=new.tracer or old.tracer)
+    return GraphGuard(
+        nodes, mode=new.mode, tracer=new.tracer or old.tracer, prices=new.prices or old.prices
+    )
 
 
 def _class_body(kind: type[Any], settings: GraphGuard) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Command
 
 from coordgate.node import NodeGuard
+from coordgate.prices import Prices
 from coordgate.record import Mode
 from coordgate.run import RUN, RunContext
 from coordgate.tracer import Tracer
@@ -32,6 +33,7 @@ class GraphGuard:
         *,
         mode: Mode,
         tracer: Tracer | None,
+        prices: Prices | None = None,
         unchecked: Sequence[str] = (),
         within: str = "",
     ) -> None:
@@ -43,6 +45,7 @@ class GraphGuard:
         self.nodes = nodes
         self.mode: Mode = mode
         self.tracer = tracer
+        self.prices = prices
         self.unchecked = tuple(unchecked)
         self.within = within
 
@@ -178,7 +181,7 @@ class GuardedGraph:
             if "thread_id" in known:
                 thread = str(known["thread_id"])
                 break
-        run = RunContext(self.name, thread, guard.mode, guard.tracer, streams)  # type: ignore[attr-defined]
+        run = RunContext(self.name, thread, guard.mode, guard.tracer, streams, guard.prices)  # type: ignore[attr-defined]
         if isinstance(input, Command):
             run.resumed = _answers_one(input.resume)
         return run

@@ -12,6 +12,7 @@ from langgraph.errors import NodeTimeoutError
 from langgraph.types import RetryPolicy
 
 from coordgate.answers import Answer
+from coordgate.calls import retried_by_client
 from coordgate.capture import RawAttempt, RawTransition
 from coordgate.contract import Checked
 from coordgate.errors import HandoffError
@@ -179,6 +180,7 @@ class Ladder:
         self.acted |= self.turn.acted
         given_up = cause == "error" and isinstance(error, HandoffError)
         spent = self.acted or given_up or self._is_spent(error)
+        spent = spent or retried_by_client(error)
         if cause == "error" and not spent:
             position = self._transport(error)
             if position is not None:
@@ -286,6 +288,8 @@ class Ladder:
         if (node.policy or made > 1 or node.external) and self.run is not None:
             _mark(error, _SPENT, (self.run.id, self.turn.namespace))
         remedy = _remedy(node, cause, self.turn.raw.judgements)
+        if retried_by_client(error):
+            remedy = f"{_REPEATED}; {remedy}"
         if isinstance(error, HandoffError) and error.node == node.name:
             error.attempts, error.remedy = made, remedy
         elif node.policy:
@@ -347,6 +351,12 @@ def _remedy(node: NodePlan, cause: Cause, judgements: Sequence[Judgement]) -> st
             "mode='observe' to record failures without stopping"
         )
     return "the policy has no rung left; add one, such as Fallback(...) or Degrade({...})"
+
+
+_REPEATED = (
+    "the model's client had repeated the request itself, so it was not repeated again: set "
+    "max_retries=0 on the client to leave that to LangGraph's RetryPolicy and to Retry"
+)
 
 
 def _say(attempt: RawAttempt, error: BaseException) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from langgraph.config import get_config
 
@@ -15,6 +14,7 @@ from coordgate.contract import Contract, nearest
 from coordgate.errors import ConfigurationError, UngatedError
 from coordgate.gate import Gate, Judgement, as_gate
 from coordgate.policy import Fallback, Feedback, Policy, Retry
+from coordgate.running import RUNNING as RUNNING
 
 Effects = Literal["none", "idempotent", "external"]
 """What running the node twice does: nothing, the same again, or harm (never repeated)."""
@@ -29,32 +29,6 @@ _RETRY_LIBRARIES = frozenset({"tenacity", "stamina", "backoff", "retrying"})
 
 ATTRIBUTE = "__coordgate__"
 """Where `@gated` puts the NodeGuard on a function."""
-
-
-class Running(Protocol):
-    """What the engine says of the guarded node that is being run."""
-
-    @property
-    def declared(self) -> NodeGuard | None:
-        """What its function was decorated with."""
-        ...
-
-    @property
-    def namespace(self) -> str:
-        """LangGraph's checkpoint namespace of its task."""
-        ...
-
-    def feedback(self) -> Feedback | None:
-        """Return what its attempt is told, or else the one that it is nested in."""
-        ...
-
-    def note(self, judgement: Judgement) -> None:
-        """Keep a judgement that is made while it runs."""
-        ...
-
-
-RUNNING: ContextVar[Running | None] = ContextVar("coordgate_running", default=None)
-"""The guarded node that is being run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,6 +42,30 @@ class GateVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model, made while an attempt was."""
+
+    model: str | None
+    """The model that answered, or else that was asked; None if unknown."""
+    finish: str | None = None
+    """Why the answer ended, in the vendor's word; None if it did not say: it may be cut off."""
+    tokens_in: int | None = None
+    """Tokens sent; None if unknown."""
+    tokens_out: int | None = None
+    """Tokens received; None if unknown."""
+    details: str | None = None
+    """Of these tokens, those that are priced apart, as JSON text: `{"cache_read": 512}`."""
+    cost: float | None = None
+    """In US dollars; None if unknown."""
+    seconds: float | None = None
+    """How long it took; None if it had not ended when the attempt was recorded."""
+    gate: str | None = None
+    """The gate that made it; None if the node itself did."""
+    error: str | None = None
+    """Type and message of the exception that it raised."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One execution of the node's body, of a fallback, or of a stated answer."""
 
@@ -63,17 +87,19 @@ class Attempt:
     verdicts: tuple[GateVerdict, ...] = ()
     """What each gate said, in the order asked."""
     model: str | None = None
-    """The model that it called; None if unknown."""
+    """The models that the node called, parted by commas; None if unknown."""
     tokens_in: int | None = None
-    """Tokens sent; None if unknown."""
+    """Tokens sent in all calls, its gates' too; None if unknown."""
     tokens_out: int | None = None
-    """Tokens received; None if unknown."""
+    """Tokens received in all calls, its gates' too; None if unknown."""
     cost: float | None = None
-    """In US dollars; None if unknown."""
+    """In US dollars, its gates' calls too; None if any part of it is unknown."""
     decision: str | None = None
     """What the person decided who was asked: `approve`, `edit`, `reject` or `retry`."""
     by: str | None = None
     """Who decided, as the answer says."""
+    calls: tuple[Call, ...] = ()
+    """The calls of models, in the order of their beginning."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from coordgate.capture import RawRun, RawTransition
+from coordgate.prices import Prices
 from coordgate.record import Mode, RunStatus
 from coordgate.tracer import Tracer
 
@@ -61,6 +62,7 @@ class RunContext:
         "interrupted",
         "mode",
         "open",
+        "prices",
         "resumed",
         "started",
         "streams",
@@ -75,6 +77,7 @@ class RunContext:
         mode: Mode,
         tracer: Tracer | None,
         streams: frozenset[str] = frozenset(),
+        prices: Prices | None = None,
     ) -> None:
         """Start a run; it is recorded at once, so that a lost one can be told."""
         self.id = _new_id()
@@ -83,6 +86,7 @@ class RunContext:
         self.mode: Mode = mode
         self.tracer = tracer
         self.streams = streams
+        self.prices = prices
         self.started = time.time()
         self.interrupted = False
         self.resumed = False

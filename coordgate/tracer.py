@@ -16,6 +16,7 @@ from typing import Protocol, Self, runtime_checkable
 from coordgate.errors import ConfigurationError
 from coordgate.record import (
     Attempt,
+    Call,
     GateVerdict,
     Mode,
     Outcome,
@@ -33,6 +34,7 @@ from coordgate.values import ValueText
 __all__ = [
     "Attempt",
     "BeatingSink",
+    "Call",
     "Capture",
     "CaptureSink",
     "GateVerdict",

@@ -42,6 +42,7 @@ class Turn(HandingOver):
     acted = False
     reply: Answer | None = None
     tap: Any = None
+    counting: Any = None
     namespace = ""
     around = ""
     reads: Any = None

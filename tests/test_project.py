@@ -36,6 +36,7 @@ PUBLIC = [
     "HandoffError",
     "NodeGuard",
     "Policy",
+    "Prices",
     "Reject",
     "Retry",
     "RetryWith",

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from coordgate.capture import RawTransition
-from coordgate.tracer import Attempt, Capture, GateVerdict, Run, Transition
+from coordgate.tracer import Attempt, Call, Capture, GateVerdict, Run, Transition
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Insert:
     then: str = ""
     """What follows the rows."""
 
-    @lru_cache(maxsize=16)  # noqa: B019 - the four inserts live as long as the module
+    @lru_cache(maxsize=16)  # noqa: B019 - the inserts live as long as the module
     def sql(self, rows: int) -> str:
         """Return the statement for so many rows."""
         row = f"({', '.join('?' * self.width)})"
@@ -41,6 +41,7 @@ INSERTS = (
     Insert("transitions", 14),
     Insert("attempts", 14),
     Insert("verdicts", 7),
+    Insert("calls", 11),
 )
 """One for each of what `Rows.parameters` gives, in the same order."""
 
@@ -48,7 +49,7 @@ INSERTS = (
 class Rows:
     """The rows of one batch, as flat lists of parameters."""
 
-    __slots__ = ("_attempts", "_last", "_runs", "_transitions", "_verdicts")
+    __slots__ = ("_attempts", "_calls", "_last", "_runs", "_transitions", "_verdicts")
 
     def __init__(self, last: int) -> None:
         """Take the id of the last transition that is stored."""
@@ -57,6 +58,7 @@ class Rows:
         self._transitions: list[Any] = []
         self._attempts: list[Any] = []
         self._verdicts: list[Any] = []
+        self._calls: list[Any] = []
 
     def add_run(self, run: Run) -> None:
         """Add a run, or replace it."""
@@ -113,6 +115,20 @@ class Rows:
                 attempt.decision,
                 attempt.by,
             )
+            for call in attempt.calls:
+                self._calls += (
+                    last,
+                    number,
+                    call.model,
+                    call.finish,
+                    call.tokens_in,
+                    call.tokens_out,
+                    call.told() if raw else call.details,
+                    call.cost,
+                    call.seconds,
+                    call.gate,
+                    call.error,
+                )
             if raw:
                 for judged in attempt.judgements:
                     verdict = judged.verdict
@@ -140,7 +156,7 @@ class Rows:
     def parameters(self) -> tuple[list[Any], ...]:
         """Return the parameters of each of `INSERTS`."""
         runs = [value for row in self._runs.values() for value in row]
-        return (runs, self._transitions, self._attempts, self._verdicts)
+        return (runs, self._transitions, self._attempts, self._verdicts, self._calls)
 
 
 def run_of(row: Sequence[Any]) -> Run:
@@ -149,7 +165,10 @@ def run_of(row: Sequence[Any]) -> Run:
 
 
 def transition_of(
-    row: Sequence[Any], attempts: Sequence[Sequence[Any]], verdicts: Sequence[Sequence[Any]]
+    row: Sequence[Any],
+    attempts: Sequence[Sequence[Any]],
+    verdicts: Sequence[Sequence[Any]],
+    calls: Sequence[Sequence[Any]],
 ) -> Transition:
     """Return the transition in a row of `transitions` and the rows that refer to it."""
     given: dict[int, list[GateVerdict]] = {}
@@ -158,6 +177,9 @@ def transition_of(
         given.setdefault(attempt, []).append(
             GateVerdict(gate, bool(passed), score, reason, seconds)
         )
+    made: dict[int, list[Call]] = {}
+    for call in calls:
+        made.setdefault(call[1], []).append(Call(*call[2:]))
     return Transition(
         run=row[1],
         number=row[2],
@@ -172,11 +194,15 @@ def transition_of(
         goto=tuple(json.loads(row[11])),
         reads=row[12],
         writes=row[13],
-        attempts=tuple(_attempt_of(each, given.get(each[1], ())) for each in attempts),
+        attempts=tuple(
+            _attempt_of(each, given.get(each[1], ()), made.get(each[1], ())) for each in attempts
+        ),
     )
 
 
-def _attempt_of(row: Sequence[Any], verdicts: Sequence[GateVerdict]) -> Attempt:
+def _attempt_of(
+    row: Sequence[Any], verdicts: Sequence[GateVerdict], calls: Sequence[Call]
+) -> Attempt:
     return Attempt(
         number=row[1],
         rung=row[2],
@@ -192,6 +218,7 @@ def _attempt_of(row: Sequence[Any], verdicts: Sequence[GateVerdict]) -> Attempt:
         cost=row[11],
         decision=row[12],
         by=row[13],
+        calls=tuple(calls),
     )
 
 

@@ -85,6 +85,24 @@ STEPS: tuple[Step, ...] = (
         "ALTER TABLE attempts ADD COLUMN decision TEXT",
         "ALTER TABLE attempts ADD COLUMN decided_by TEXT",
     ),
+    (
+        """
+        CREATE TABLE calls (
+            transition INTEGER NOT NULL REFERENCES transitions (id),
+            attempt    INTEGER NOT NULL,
+            model      TEXT,
+            finish     TEXT,
+            tokens_in  INTEGER,
+            tokens_out INTEGER,
+            details    TEXT,
+            cost       REAL,
+            seconds    REAL,
+            gate       TEXT,
+            error      TEXT
+        )
+        """,
+        "CREATE INDEX calls_by_transition ON calls (transition)",
+    ),
 )
 """Step number N makes version N of its predecessor. A released step is never edited."""
 

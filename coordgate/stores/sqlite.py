@@ -245,10 +245,14 @@ class SqliteStore:
             ids = [row[0] for row in page]
             attempts = self._parts("attempts", ids)
             verdicts = self._parts("verdicts", ids)
+            calls = self._parts("calls", ids)
             for row in page:
                 with said(self.path, "read"):
                     transition = transition_of(
-                        row, attempts.get(row[0], ()), verdicts.get(row[0], ())
+                        row,
+                        attempts.get(row[0], ()),
+                        verdicts.get(row[0], ()),
+                        calls.get(row[0], ()),
                     )
                 yield transition
             if len(page) < _PAGE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from coordgate.tracer import Attempt, GateVerdict, Run, RunId, ThreadId, Transition
+from coordgate.tracer import Attempt, Call, GateVerdict, Run, RunId, ThreadId, Transition
 
 texts = st.one_of(
     st.text(max_size=20),
@@ -16,6 +16,20 @@ counts = st.one_of(st.none(), st.integers(0, 2**63 - 1))
 names = st.lists(texts, max_size=3).map(tuple)
 
 verdicts = st.builds(GateVerdict, texts, st.booleans(), st.none() | numbers, texts, numbers)
+
+
+calls = st.builds(
+    Call,
+    model=st.none() | texts,
+    finish=st.none() | texts,
+    tokens_in=counts,
+    tokens_out=counts,
+    details=st.none() | texts,
+    cost=st.none() | numbers,
+    seconds=st.none() | numbers,
+    gate=st.none() | texts,
+    error=st.none() | texts,
+)
 
 
 @st.composite
@@ -36,6 +50,7 @@ def attempts(draw: st.DrawFn) -> tuple[Attempt, ...]:
         tokens_in=counts,
         tokens_out=counts,
         cost=st.none() | numbers,
+        calls=st.lists(calls, max_size=2).map(tuple),
     )
     made = [draw(one) for _ in range(count)]
     return tuple(

@@ -10,7 +10,7 @@ from pathlib import Path
 from coordgate.capture import RawAttempt, RawTransition
 from coordgate.gate import Judgement, Verdict
 from coordgate.process import identity
-from coordgate.tracer import Attempt, GateVerdict, Run, RunId, Transition
+from coordgate.tracer import Attempt, Call, GateVerdict, Run, RunId, Transition
 
 NOW = time.time()
 
@@ -62,6 +62,10 @@ def a_transition(run: str = "run-1", number: int = 1, **changes: object) -> Tran
                 tokens_in=812,
                 tokens_out=90,
                 cost=0.0012,
+                calls=(
+                    Call("some-model", "stop", 800, 85, '{"cache_read": 512}', 0.0012, 0.15),
+                    Call(None, tokens_in=12, tokens_out=5, gate="polite", error="TimeoutError"),
+                ),
             ),
             Attempt(2, "retry", "accepted", 0.3, output='{"draft":"because [1]"}'),
         ),

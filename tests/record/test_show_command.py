@@ -203,6 +203,7 @@ def test_the_keys_of_the_json_are_stable(path: str, capsys: pytest.CaptureFixtur
                 "cost",
                 "decision",
                 "by",
+                "calls",
             ],
             ["gate", "passed", "score", "reason", "seconds"],
         ]

@@ -109,6 +109,29 @@ def test_an_older_database_is_brought_up_to_date(database: Path) -> None:
         assert connection.execute("SELECT id, owner FROM runs").fetchall() == [("run-1", None)]
 
 
+def test_a_file_of_before_model_calls_were_kept_is_read_once_it_was_opened_for_writing(
+    tmp_path: Path,
+) -> None:
+    """A file of schema 2 keeps its records through the next steps; its attempts have no calls."""
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, "old.db", STEPS[:2])
+        connection.execute(
+            "INSERT INTO transitions VALUES (1, 'run-1', 1, NULL, '', 1, 'draft', 'accepted', 0.0, "
+            "0.5, '[]', '[]', NULL, NULL)"
+        )
+        connection.execute(
+            "INSERT INTO attempts VALUES (1, 1, 'first', 'accepted', 0.5, '[]', NULL, NULL, 'm', "
+            "7, 9, NULL, NULL, NULL)"
+        )
+    with pytest.raises(StoreError, match="older coordgate"):
+        SqliteStore(path, mode="read")
+    SqliteStore(path, mode="write").close()
+    with SqliteStore(path, mode="read") as store:
+        (attempt,) = next(store.transitions("run-1")).attempts
+    assert (attempt.model, attempt.tokens_in, attempt.calls) == ("m", 7, ())
+
+
 def test_a_step_that_fails_changes_nothing(database: Path) -> None:
     """A migration is done whole or not at all."""
     broken = (*STEPS, ("CREATE TABLE extra (id)", "CREATE TABLE runs (id)"))
