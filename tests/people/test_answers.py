@@ -107,7 +107,7 @@ def test_what_cannot_be_taken_is_refused_and_the_run_stays_paused(
         again = shown(caller.invoke(app, Command(resume=answer)))
         assert any(reason in each for each in again["refused"]), again["refused"]
         assert again["candidate"] == first["candidate"]
-        assert app.get_state(caller.thread("1")).next == ("write",)
+        assert caller.state(app).next == ("write",)
     assert caller.invoke(app, Command(resume=Approve()))["sent"] == "draft 1"
     assert write.calls == 1
 

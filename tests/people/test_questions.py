@@ -325,11 +325,10 @@ def test_a_fork_of_an_old_checkpoint_asks_anew(caller: Caller) -> None:
     app = start(caller, write)
     caller.invoke(app, {})
     assert caller.invoke(app, Command(resume=Approve()))["sent"] == "draft 1"
-    before = next(s for s in app.get_state_history(caller.thread("1")) if s.next == ("write",))
-    if not caller.asynchronous:
-        again = shown(app.invoke(None, before.config))
-        assert again["candidate"] == {"draft": "draft 2"}
-        assert app.invoke(Command(resume=Approve()), caller.thread("1"))["sent"] == "draft 2"
+    (before,) = [each for each in caller.history(app) if each.next == ("write",)]
+    again = shown(caller.invoke_at(app, None, before.config))
+    assert again["candidate"] == {"draft": "draft 2"}
+    assert caller.invoke(app, Command(resume=Approve()))["sent"] == "draft 2"
 
 
 def test_without_a_checkpointer_the_first_run_says_so() -> None:
