@@ -250,7 +250,7 @@ def test_an_unguarded_run_does_not_feed_the_cache_of_a_guarded_one(how: str) -> 
 def timed(node: Any, policy: Policy, tracer: RecordingTracer | None = None) -> Any:
     """Return a guarded graph of one node with a timeout."""
     builder = StateGraph(Draft)
-    builder.add_node("write", node, timeout=0.05)
+    builder.add_node("write", node, timeout=0.3)
     builder.add_edge(START, "write")
     return guard(builder, {"write": NodeGuard(policy=policy)}, tracer=tracer).compile()
 

@@ -18,11 +18,8 @@ SHAPES = ["plain", "subgraph", "parallel", "sent"]
 def test_what_was_shown_ships_wherever_the_process_is_killed(
     saver: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Killed before any write, from the question to the end, no body runs again once it was shown.
-
-    In a subgraph, in parallel branches and in tasks that were sent; answered all at once, and one
-    by one.
-    """
+    """Killed before any write, from the question on, no body runs again once it was shown."""
+    # In a subgraph, in parallel branches, in tasks that were sent; answered at once or one by one.
     postgres = saver.startswith("postgres")
     place = request.getfixturevalue("checkpoints") if postgres else str(tmp_path / "saved.db")
     ledgers = tmp_path / "ledgers"
