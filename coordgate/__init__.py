@@ -2,6 +2,7 @@
 
 from coordgate.answers import Approve, Edit, Reject, RetryWith
 from coordgate.contract import Contract
+from coordgate.drawing import draw
 from coordgate.effects import idempotency_key
 from coordgate.errors import (
     ConfigurationError,
@@ -49,6 +50,7 @@ __all__ = [
     "UnsupportedLangGraph",
     "Verdict",
     "Violation",
+    "draw",
     "feedback",
     "gate",
     "gated",

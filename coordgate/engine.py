@@ -13,6 +13,7 @@ from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphInterrupt
+from langgraph.types import Command
 
 from coordgate import _langgraph as lg
 from coordgate.asking import ask_in_threads, ask_together
@@ -92,6 +93,9 @@ class GuardedWrite(lg.ChannelWrite):
         ladder = getattr(lg.slot(config), "coordgate", None)
         if isinstance(ladder, Ladder) and ladder.node is self.plan:
             return (yield from self._handed_up(ladder, output))
+        given: object = output
+        if "langgraph_triggers" in config.get("metadata", ()) and not isinstance(given, Command):
+            return output  # a task that nobody runs: LangGraph draws the graph
         checked = check(self.plan, output)
         if self.plan.enforces and checked.violations:
             raise ContractViolation(self.plan.name, checked.violations)

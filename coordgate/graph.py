@@ -18,6 +18,7 @@ from coordgate import _langgraph as lg
 from coordgate.channels import command_ends, input_keys, state_keys, static_targets
 from coordgate.contract import Contract, HandoverCheck, InputCheck
 from coordgate.declarations import check_gate_keys, no_such_node
+from coordgate.drawing import graph_bundle, graph_html, graph_text
 from coordgate.engine import GuardedSeq, GuardedWrite
 from coordgate.errors import ConfigurationError
 from coordgate.guarded import GraphGuard, GuardedGraph
@@ -379,6 +380,9 @@ def _class_body(kind: type[Any], settings: GraphGuard) -> dict[str, Any]:
         "__doc__": kind.__doc__,
         "coordgate": settings,
         "bare_class": kind,
+        "__repr__": graph_text,
+        "_repr_html_": graph_html,
+        "_repr_mimebundle_": graph_bundle,
     }
 
 

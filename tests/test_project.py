@@ -46,6 +46,7 @@ PUBLIC = [
     "UnsupportedLangGraph",
     "Verdict",
     "Violation",
+    "draw",
     "feedback",
     "gate",
     "gated",
