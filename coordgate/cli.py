@@ -15,6 +15,8 @@ from coordgate.errors import CoordgateError
 COMMANDS: Final = {
     "show": ("coordgate.commands.show", "show the recorded runs, or the transitions of one"),
     "reliability": ("coordgate.commands.reliability", "multiply out a design on paper"),
+    "replay": ("coordgate.commands.replay", "run a recorded run again, without its bodies"),
+    "backtest": ("coordgate.commands.backtest", "ask today's gates about what was recorded"),
     "demo": ("coordgate.commands.demo", "run a guarded retrieve-draft-verify agent on documents"),
 }
 """Each command: the module that has its `add_arguments` and `run`, and what `--help` says of it."""
@@ -31,6 +33,8 @@ examples:
   coordgate show traces.db --failed        only runs in which something failed
   coordgate show traces.db latest --json   for machines; docs/cli.md tells the keys
   coordgate reliability 0.98 0.96 --handoffs 0.97   what a design on paper comes to
+  coordgate replay traces.db latest --app app.py:graph   does it still go the same way?
+  coordgate backtest traces.db --app app.py:graph        what would today's gates have said?
   coordgate demo                           a retrieve-draft-verify agent, guarded
 
 A graph records its runs when it is guarded with a tracer:

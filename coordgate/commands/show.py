@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coordgate import show
-from coordgate.commands.arguments import count
-from coordgate.errors import StoreError
+from coordgate.commands.arguments import chosen_run, count
 from coordgate.stores import open_store
 
 
@@ -67,12 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 put(show.note("no run has failed" if arguments.failed else "no runs yet"))
             return 0
-        if arguments.run == "latest":
-            run = next(store.runs(limit=1), None)
-            if run is None:
-                raise StoreError(f"{name}: holds no runs yet")
-        else:
-            run = store.run(arguments.run)
+        run = chosen_run(store, name, arguments.run)
         summary = show.summarise(run, store.transitions(run.id))
         telling = (
             each

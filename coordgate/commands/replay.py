@@ -1,0 +1,48 @@
+"""`coordgate replay`: a recorded run once more, without its bodies."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from coordgate.commands.arguments import chosen_run
+from coordgate.loading import open_graph
+from coordgate.past.offline import offline
+from coordgate.past.replay import lines, replay
+from coordgate.stores import open_store
+
+_CODES = {"same": 0, "diverged": 1, "incomplete": 3}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.description = (
+        "Run a graph again on what was recorded of a run: recorded outputs in the place of the "
+        "node bodies, everything else real, and no network. Exit codes: 0 the same transitions, 1 "
+        "diverged, 3 the record lacks what it would take to go on."
+    )
+    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
+    parser.add_argument("run", metavar="RUN", help="a run's id, a beginning of it, or `latest`")
+    parser.add_argument(
+        "--app", required=True, metavar="FILE.py:NAME", help="the guarded graph, or its factory"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay the run, and say whether it went the same way."""
+    store = open_store(arguments.store)
+    try:
+        recorded = chosen_run(store, arguments.store, arguments.run)
+        with open_graph(arguments.app) as app, offline():
+            found = replay(store, recorded, app.graph, is_async=app.is_async, where=arguments.app)
+    finally:
+        store.close()
+    if arguments.json:
+        sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
+    else:
+        for line in lines(found):
+            sys.stdout.write(line + "\n")
+    return _CODES[found.result]

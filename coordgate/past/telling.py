@@ -1,0 +1,125 @@
+"""How a backtest looks in a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from coordgate.past.backtest import Backtest, Change, GateTurn, Retries
+from coordgate.past.labelled import Confusion
+from coordgate.show import duration, printable
+
+
+def lines(found: Backtest, *, limit: int | None = None) -> Iterator[str]:
+    """Yield a backtest in words, with at most `limit` of its changes."""
+    yield f"{found.outputs} recorded outputs of {found.runs} runs, judged by today's gates"
+    width = max([24, *(len(f"{turn.node}: {turn.gate}") for turn in found.gates)])
+    yield ""
+    yield f"{'GATE':{width}}  {'REJECTED THEN':>14}  {'NOW':>14}  {'NEWLY REJECTED':>14}  PASSED"
+    for turn in found.gates:
+        then = _of(turn.rejected_then, turn.asked_then)
+        now = _of(turn.rejected_now, turn.asked_now)
+        name = printable(f"{turn.node}: {turn.gate}")
+        moved = f"{turn.now_rejected:>14}  {turn.now_passed:>6}"
+        yield f"{name:{width}}  {then:>14}  {now:>14}  {moved}"
+        if turn.broken_now:
+            yield f"    {turn.broken_now} of these because the gate raised or returned nonsense"
+    yield from _labelled(found)
+    for each in found.retries:
+        yield from _cost(each)
+    yield from _changes(found.changes, limit)
+    for name in found.not_asked:
+        yield f"not asked, since it waits (--slow asks it): {name}"
+    for why, count in found.not_judged.items():
+        yield f"not judged: {count} of {why}"
+    for doubt in found.doubts:
+        yield f"not sure: {doubt}"
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count} of {total}" if total else "not asked"
+
+
+def _labelled(found: Backtest) -> Iterator[str]:
+    turns = [
+        turn for turn in found.gates if _total(turn.labelled_now) or _total(turn.labelled_then)
+    ]
+    runs = _total(found.stopped_now)
+    if not turns and not runs:
+        return
+    yield ""
+    yield "against the labels (precision: of those rejected, how many were wrong; recall: of those"
+    yield "wrong, how many were rejected):"
+    for turn in turns:
+        yield f"  {printable(turn.node)}: {printable(turn.gate)}"
+        yield from _beside(turn.labelled_then, turn.labelled_now)
+    if runs:
+        yield f"  whole runs ({runs} labelled; rejected: a gate rejects something that shipped)"
+        yield from _beside(found.stopped_then, found.stopped_now)
+
+
+def _beside(then: Confusion, now: Confusion) -> Iterator[str]:
+    for when, each in (("then", then), ("now", now)):
+        precision, recall = (_share(*pair) for pair in (each.of_rejected, each.of_wrong))
+        yield f"    {when:5} precision {precision:24} recall {recall}"
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count / total:.0%} ({count} of {total})" if total else "- (none)"
+
+
+def _total(each: Confusion) -> int:
+    return each.rejected_right + each.rejected_wrong + each.passed_right + each.passed_wrong
+
+
+def _cost(each: Retries) -> Iterator[str]:
+    yield ""
+    shipped = f"{each.now_rejected} that shipped would not"
+    yield f"{printable(each.node)}: {shipped}, {each.now_passed} that did not ship would"
+    if each.now_rejected and not each.retries:
+        yield "  its policy has no Retry: these would have gone on to the next rung, or failed"
+    parts = [f"{each.more:.1f} attempts more", f"{each.fewer} fewer"]
+    parts.append(f"{'-' if each.seconds < 0 else '+'}{duration(abs(each.seconds))}")
+    if each.tokens is not None:
+        parts.append(f"{each.tokens:+.0f} tokens")
+    if each.usd is not None:
+        parts.append(f"{each.usd:+.4f} USD")
+    yield f"  in retries: {', '.join(parts)}"
+
+
+def _changes(changes: list[Change], limit: int | None) -> Iterator[str]:
+    if not changes:
+        return
+    yield ""
+    yield "verdicts that change:"
+    for each in changes[:limit]:
+        was = "not asked" if each.was is None else "passed" if each.was else "rejected"
+        now = "passes" if each.passes else "rejects"
+        where = f"run {each.run} transition {each.transition} attempt {each.attempt}"
+        reason = f": {printable(each.reason)}" if each.reason else ""
+        yield f"  {where}  {each.node}: {each.gate} {was}, now {now}{reason}"
+    if limit is not None and len(changes) > limit:
+        yield f"  and {len(changes) - limit} more (--limit 0 shows all)"
+
+
+def as_json(found: Backtest) -> dict[str, Any]:
+    """Return a backtest as JSON has it."""
+    shown = asdict(found)
+    for turn, gate in zip(shown["gates"], found.gates, strict=True):
+        turn |= {"then": _rates(gate, then=True), "now": _rates(gate, then=False)}
+        del turn["labelled_then"], turn["labelled_now"]
+    shown["runs_then"] = _precision(shown.pop("stopped_then") and found.stopped_then)
+    shown["runs_now"] = _precision(shown.pop("stopped_now") and found.stopped_now)
+    return shown
+
+
+def _rates(turn: GateTurn, *, then: bool) -> dict[str, Any]:
+    return _precision(turn.labelled_then if then else turn.labelled_now)
+
+
+def _precision(each: Confusion) -> dict[str, Any]:
+    rates: dict[str, Any] = {}
+    for name, (count, total) in (("precision", each.of_rejected), ("recall", each.of_wrong)):
+        rates[name] = {"n": total, "successes": count, "estimate": count / total if total else None}
+    return {**asdict(each), **rates}

@@ -1,0 +1,295 @@
+"""Backtest: today's gates over what was recorded, without running anything else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+from langgraph.graph import START, StateGraph
+from pydantic import BaseModel
+
+from coordgate import (
+    ConfigurationError,
+    Degrade,
+    NodeGuard,
+    Policy,
+    Retry,
+    Tracer,
+    Verdict,
+    gate,
+    guard,
+)
+from coordgate.cli import main
+from coordgate.gates import check, max_length
+from coordgate.labels import Label, labels_beside, write_labels
+from coordgate.past.backtest import CONTRACT, Backtest, GateTurn, backtest
+from coordgate.stores import MemoryStore
+
+
+class State(TypedDict, total=False):
+    """The state of the graphs here."""
+
+    words: int
+    draft: str
+
+
+def build(*, fixed: bool = False) -> Any:
+    """Return a builder whose node writes as many words as it is told, and fewer when told off."""
+
+    def write(state: State, feedback: Any = None) -> State:
+        if fixed:
+            raise AssertionError("no body runs")
+        count = state.get("words", 0) if feedback is None else 2
+        return {"draft": " ".join(["word"] * count)}
+
+    builder: Any = StateGraph(State)
+    return builder.add_node(write).add_edge(START, "write")
+
+
+def at_most(words: int) -> Any:
+    """Return a gate on the number of words."""
+    return check(lambda output: len(output["draft"].split()) <= words, f"over {words}", name="few")
+
+
+def recorded(*, words: int, retries: int = 2, mode: Any = "enforce") -> MemoryStore:
+    """Return the record of runs of 1 to 10 words under a gate."""
+    store = MemoryStore()
+    tracer = Tracer(store)
+    policy = Policy(Retry(retries), Degrade({"draft": ""}))
+    nodes = {"write": NodeGuard(gates=[at_most(words)], policy=policy)}
+    app = guard(build(), nodes, mode=mode, tracer=tracer).compile()
+    for count in range(1, 11):
+        app.invoke({"words": count})
+    tracer.close()
+    return store
+
+
+def today(*gates: Any, policy: Policy | None = None, **parts: Any) -> Any:
+    """Return the graph with other gates, whose body must not run."""
+    nodes = {"write": NodeGuard(gates=gates, policy=policy, **parts)}
+    return guard(build(fixed=True), nodes).compile()
+
+
+def turn(found: Backtest, gate: str) -> GateTurn:
+    """Return what a gate said."""
+    return next(each for each in found.gates if each.gate == gate)
+
+
+def test_the_same_gates_say_the_same() -> None:
+    """Nothing changes where nothing was changed; every attempt is judged."""
+    found = backtest(recorded(words=7), today(at_most(7)))
+    assert (found.runs, found.outputs, found.changes, found.retries) == (10, 13, [], [])
+    few = turn(found, "few")
+    assert (few.asked_then, few.rejected_then, few.asked_now, few.rejected_now) == (13, 3, 13, 3)
+
+
+def test_a_stricter_gate_rejects_what_shipped() -> None:
+    """Each verdict that changes is told with its run, and what further attempts it would take."""
+    store = recorded(words=7)
+    found = backtest(store, today(at_most(5), policy=Policy(Retry(2))))
+    few = turn(found, "few")
+    assert (few.rejected_now, few.now_rejected, few.now_passed) == (5, 2, 0)
+    runs = [run.id for run in store.runs(newest_first=False)]
+    assert [(each.run, each.passes, each.was) for each in found.changes] == [
+        (runs[5], False, True),
+        (runs[6], False, True),
+    ]
+    (cost,) = found.retries
+    assert (cost.now_rejected, cost.now_passed, cost.fewer) == (2, 0, 0)
+    # 5 of 13 are rejected now: a first repeat for each, a second for those that fail again.
+    assert cost.more == pytest.approx(2 * (1 + 5 / 13))
+    assert cost.seconds > 0
+
+
+def test_a_laxer_gate_would_have_spared_attempts() -> None:
+    """What was rejected and would ship now spares the attempts that came after it."""
+    found = backtest(recorded(words=7), today(at_most(9)))
+    few = turn(found, "few")
+    assert (few.rejected_then, few.rejected_now, few.now_passed) == (3, 1, 2)
+    (cost,) = found.retries
+    assert (cost.now_passed, cost.fewer, cost.more) == (2, 2, 0)
+    assert cost.seconds < 0
+
+
+def test_a_new_gate_and_one_that_is_gone() -> None:
+    """A new gate was not asked then, one that is gone is not asked now."""
+    found = backtest(recorded(words=7), today(max_length("draft", 20)))
+    new = next(each for each in found.gates if "max_length" in each.gate)
+    assert (new.asked_then, new.asked_now, new.rejected_now) == (0, 13, 6)
+    assert (turn(found, "few").asked_then, turn(found, "few").asked_now) == (13, 0)
+    assert {each.was for each in found.changes} == {None}
+
+
+def test_a_new_contract_is_backtested_too() -> None:
+    """The contract is judged like a gate, and gates are not asked about what breaks it."""
+
+    class Short(BaseModel):
+        draft: str
+
+        def model_post_init(self, _context: Any) -> None:
+            assert len(self.draft) < 20
+
+    from_now = today(at_most(7), contract=None)
+    strict = guard(from_now, {"write": NodeGuard(contract=contract(Short))})
+    found = backtest(recorded(words=7), strict)
+    broken = turn(found, CONTRACT)
+    assert (broken.asked_then, broken.rejected_then, broken.rejected_now) == (13, 0, 6)
+    assert turn(found, "few").asked_now == 7
+
+
+def contract(kind: Any) -> Any:
+    """Return a contract of one type."""
+    from coordgate import Contract  # noqa: PLC0415 - named once
+
+    return Contract(returns=kind)
+
+
+def test_labels_give_precision_and_recall_before_and_after() -> None:
+    """Of what was rejected, how much was wrong; of what was wrong, how much was rejected."""
+    store = recorded(words=7, mode="observe")
+    labels = [
+        Label(run.id, number <= 5, "write", attempt=1)
+        for number, run in enumerate(store.runs(newest_first=False), start=1)
+    ]
+    found = backtest(store, today(at_most(5)), labels)
+    few = turn(found, "few")
+    assert (few.labelled_then.of_rejected, few.labelled_then.of_wrong) == ((3, 3), (3, 5))
+    assert (few.labelled_now.of_rejected, few.labelled_now.of_wrong) == ((5, 5), (5, 5))
+
+
+def test_labels_of_whole_runs_say_which_runs_would_be_stopped() -> None:
+    """A run counts as rejected if a gate rejects something that shipped in it."""
+    store = recorded(words=10)
+    runs = list(store.runs(newest_first=False))
+    labels = [Label(run.id, number <= 5) for number, run in enumerate(runs, start=1)]
+    found = backtest(store, today(at_most(3)), labels)
+    assert found.stopped_then.of_wrong == (0, 5)
+    assert found.stopped_now.of_wrong == (5, 5)
+    assert found.stopped_now.of_rejected == (5, 7)
+
+
+def test_a_label_without_an_attempt_is_about_what_shipped() -> None:
+    """The rejected attempts before it have no label."""
+    store = recorded(words=7)
+    labels = [Label(run.id, True, "write") for run in store.runs()]
+    few = turn(backtest(store, today(at_most(7)), labels), "few")
+    assert few.labelled_now.passed_right == 10
+    assert few.labelled_now.of_rejected == (0, 0)
+
+
+def test_a_gate_that_waits_is_asked_only_if_told_to() -> None:
+    """It would call a model, so it is named instead; what it said then counts on."""
+    asked: list[str] = []
+
+    @gate(slow=True)
+    async def judge(output: Any) -> bool:
+        asked.append(output["draft"])
+        return False
+
+    store = recorded(words=7)
+    found = backtest(store, today(judge))
+    assert (asked, found.not_asked) == ([], ("write: judge",))
+    found = backtest(store, today(judge), slow=True)
+    assert len(asked) == turn(found, "judge").rejected_now == 13
+
+
+def test_a_gate_that_raises_has_not_passed() -> None:
+    """It is counted as broken."""
+
+    @gate
+    def clumsy(output: Any) -> Verdict:
+        raise KeyError("draft")
+
+    found = backtest(recorded(words=7), today(clumsy))
+    assert turn(found, "clumsy").broken_now == 13
+
+
+def test_what_cannot_be_judged_again_is_counted() -> None:
+    """A value that was redacted or cut, and a node that the graph no longer has."""
+
+    def leak(state: State) -> State:
+        return {"draft": "sk-abcdefghijklmnopqrstuvwx" if state.get("words") else "fine"}
+
+    def other(state: State) -> State:
+        return {}
+
+    store = MemoryStore()
+    tracer = Tracer(store)
+    builder: Any = StateGraph(State)
+    builder.add_sequence([leak, other]).add_edge(START, "leak")
+    app = guard(builder, tracer=tracer).compile()
+    app.invoke({"words": 1})
+    app.invoke({"words": 0})
+    tracer.close()
+    lone: Any = StateGraph(State)
+    lone.add_node(leak).add_edge(START, "leak")
+    found = backtest(store, guard(lone, {"leak": NodeGuard(gates=[at_most(1)])}).compile())
+    assert found.outputs == 1
+    assert found.not_judged == {
+        "leak: draft: a secret in it was redacted": 1,
+        "the graph has no node 'other'": 2,
+    }
+
+
+def test_a_graph_that_is_not_guarded_has_no_gates() -> None:
+    """The error says to name the guarded one."""
+    with pytest.raises(ConfigurationError, match="name the guarded graph"):
+        backtest(MemoryStore(), build().compile())
+
+
+APP = """
+from typing import TypedDict
+from langgraph.graph import START, StateGraph
+from coordgate import NodeGuard, Policy, Retry, guard
+from coordgate.gates import check
+
+class State(TypedDict, total=False):
+    words: int
+    draft: str
+
+def write(state: State, feedback=None) -> State:
+    return {"draft": " ".join(["word"] * (2 if feedback else state["words"]))}
+
+builder = StateGraph(State).add_node(write).add_edge(START, "write")
+few = check(lambda output: len(output["draft"].split()) <= MOST, "too long", name="few")
+nodes = {"write": NodeGuard(gates=[few], policy=Policy(Retry(2)))}
+graph = guard(builder, nodes, tracer="traces.db").compile()
+"""
+
+
+def test_the_command_tells_what_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`coordgate backtest` prints gates, labels, costs and changes, or all of it as JSON."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "app_backtested.py"
+    sys.modules.pop(path.stem, None)
+    space: dict[str, Any] = {"__name__": "recording"}
+    exec(APP.replace("MOST", "7"), space)  # noqa: S102 - written above
+    for words in range(1, 11):
+        space["graph"].invoke({"words": words})
+    tracer = space["graph"].coordgate.tracer
+    tracer.flush()
+    runs = list(tracer.sink.runs(newest_first=False))
+    write_labels(
+        labels_beside("traces.db"),
+        [Label(run.id, n <= 5, "write") for n, run in enumerate(runs, start=1)],
+    )
+    tracer.close()
+    path.write_text(APP.replace("MOST", "5"))
+    arguments = ["backtest", "traces.db", "--app", f"{path}:graph"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "13 recorded outputs of 10 runs" in told
+    assert "3 of 13" in told
+    assert "5 of 13" in told
+    assert "recall 40% (2 of 5)" in told
+    assert "write: few passed, now rejects: too long" in told
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    few = next(each for each in found["gates"] if each["gate"] == "few")
+    assert few["now"]["precision"]["estimate"] == 1.0
+    assert len(found["changes"]) == 2
