@@ -18,7 +18,16 @@ from coordgate.errors import (
 from coordgate.gate import Gate, Verdict, gate
 from coordgate.graph import guard
 from coordgate.node import NodeGuard, feedback, gated
-from coordgate.policy import Degrade, Escalate, Fallback, Feedback, Policy, Retry
+from coordgate.policy import (
+    Degrade,
+    Escalate,
+    Fallback,
+    Feedback,
+    Policy,
+    Reroute,
+    Retry,
+    SendBack,
+)
 from coordgate.prices import Prices
 from coordgate.router import router
 from coordgate.stores import open_store
@@ -42,8 +51,10 @@ __all__ = [
     "Policy",
     "Prices",
     "Reject",
+    "Reroute",
     "Retry",
     "RetryWith",
+    "SendBack",
     "StoreError",
     "Tracer",
     "UngatedError",

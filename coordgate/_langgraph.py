@@ -118,6 +118,21 @@ def writes(config: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
     return read.args[3].writes if isinstance(read, partial) else ()
 
 
+def channel(config: Mapping[str, Any], name: str) -> Any:
+    """Return the value of one of the graph's channels when the task began."""
+    return config["configurable"][CONFIG_KEY_READ](name)
+
+
+def keep_from_cache(config: Mapping[str, Any]) -> None:
+    """Have what the task writes left out of LangGraph's cache, if it would go there."""
+    call = config["configurable"].get(CONFIG_KEY_CALL)
+    for cell in getattr(call, "__closure__", None) or ():  # a timed attempt's guard is around it
+        call = cell.cell_contents if isinstance(cell.cell_contents, partial) else call
+    task = call.args[0]() if isinstance(call, partial) else None
+    if task is not None:
+        object.__setattr__(task, "cache_key", None)
+
+
 def with_answers(config: RunnableConfig) -> RunnableConfig:
     """Return a later attempt's config, in which interrupts reuse the answers that the task has.
 
@@ -309,11 +324,18 @@ def _prefixed(policy: CachePolicy[Any], prefix: str) -> CachePolicy[Any]:
     return CachePolicy(key_func=key, ttl=policy.ttl)
 
 
-def copy_graph(app: Any, kind: type[Any], nodes: Mapping[str, PregelNode]) -> Any:
-    """Return a copy of a compiled graph, as `kind`, with other nodes."""
+def copy_graph(
+    app: Any,
+    kind: type[Any],
+    nodes: Mapping[str, PregelNode],
+    channels: Mapping[str, Any] | None = None,
+) -> Any:
+    """Return a copy of a compiled graph, as `kind`, with other nodes, and channels if given."""
     made = object.__new__(kind)
     made.__dict__.update(app.__dict__)
     made.nodes = dict(nodes)
+    if channels is not None:
+        made.channels = dict(channels)
     return made
 
 

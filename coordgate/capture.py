@@ -34,7 +34,7 @@ from coordgate.record import (
 )
 from coordgate.values import ValueText
 
-_WITHOUT_OUTPUT = frozenset({"raised", "interrupted", "cancelled"})
+_WITHOUT_OUTPUT = frozenset({"raised", "rerouted", "sent_back", "interrupted", "cancelled"})
 
 
 def snapshot(value: Any) -> Any:

@@ -6,14 +6,18 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.retry import RunnableRetry
 from pydantic import BaseModel
 
 from coordgate import _langgraph as lg
 from coordgate.channels import input_keys
-from coordgate.contract import Contract, nearest
+from coordgate.contract import Contract, HandoverCheck, nearest
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate
-from coordgate.node import NodeGuard
+from coordgate.node import NodeGuard, retry_engine
+from coordgate.policy import Degrade, Retry
 from coordgate.schema import bare, fields_of, type_name
 from coordgate.statekey import ROOT
 
@@ -108,3 +112,55 @@ def no_such_node(app: Any, name: str, within: str) -> ConfigurationError:
     if inside:
         hint = f"; did you mean {' or '.join(map(repr, inside))}, a node of the subgraph?"
     return ConfigurationError(f"guard(nodes=...): the graph has no node {meant!r}{hint}")
+
+
+def check_engines(where: str, name: str, spec: NodeGuard, node: Any) -> None:
+    """Refuse what would run a node's body more often than its policy says.
+
+    Raises:
+        ConfigurationError: it is repeated by something else, or keeps what an attempt wrote.
+    """
+    if spec.policy is None or not spec.policy.of(Retry):
+        return
+    subgraph = lg.subgraph_of(node)
+    if subgraph is not None and subgraph.checkpointer is True:  # pyright: ignore[reportUnknownMemberType] - any saver
+        raise ConfigurationError(
+            f"{where}: Retry cannot repeat a subgraph that keeps a memory (checkpointer=True): "
+            "what a rejected attempt wrote stays in it; gate the nodes inside it, "
+            f"such as nodes={{'{name}|node': ...}}, or compile it without checkpointer=True"
+        )
+    engine = _retry_engine(node.bound)
+    if engine is not None:
+        raise ConfigurationError(
+            f"{where}: two retry engines on one node, {engine} inside and Retry outside, would "
+            "multiply their attempts; drop one of them"
+        )
+
+
+def _retry_engine(runnable: Runnable[Any, Any]) -> str | None:
+    for step in getattr(runnable, "steps", None) or [runnable]:
+        inner: Any = step
+        while isinstance(inner, RunnableBindingBase):
+            if isinstance(inner, RunnableRetry):
+                return "with_retry()"
+            inner = inner.bound  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
+        function = getattr(inner, "func", None) or getattr(inner, "afunc", None)
+        engine = retry_engine(function)
+        if engine is not None:
+            return engine
+    return None
+
+
+def check_stated(where: str, rung: Degrade, check: HandoverCheck) -> None:
+    """Refuse a stated answer that may not ship.
+
+    Raises:
+        ConfigurationError: it breaks the contract.
+    """
+    violations = check(list(rung.update.items())).violations
+    if violations:
+        reasons = "; ".join(map(str, violations))
+        raise ConfigurationError(
+            f"{where}: Degrade({dict(rung.update)!r}) breaks the node's contract: {reasons}; "
+            "a stated answer must be one that may ship"
+        )

@@ -7,8 +7,7 @@ first write judges the hand-over before it writes.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -22,13 +21,13 @@ from coordgate.calls import COUNTER, COUNTING
 from coordgate.channels import control_channels, target_of
 from coordgate.effects import abegin, begin
 from coordgate.errors import ContractViolation, HandoffError
-from coordgate.escalation import ask
 from coordgate.handover import Handover
 from coordgate.ladder import Ladder
 from coordgate.node import RUNNING
 from coordgate.onestep import one_step
 from coordgate.plan import NodePlan, check
-from coordgate.policy import Degrade, Escalate, Fallback, Retry
+from coordgate.policy import Degrade, Escalate, Fallback, Reroute, Retry, SendBack
+from coordgate.rungs import AS_GIVEN, asking, leaving, stating
 from coordgate.streams import StreamTap
 from coordgate.turn import Turn
 from coordgate.update import ship
@@ -183,10 +182,13 @@ class GuardedSeq(lg.RunnableSeq):
                 instead = sequence(seq, first, *writers)
                 self._bodies[position] = _Body(instead, feedback=takes_feedback(first))
             elif isinstance(rung, Escalate):
-                asking = lg.RunnableCallable(_asking, name=plan.name, trace=False)
-                self._bodies[position] = _Body(sequence(seq, asking, *writers), feedback="no")
+                asked = lg.RunnableCallable(asking, name=plan.name, trace=False)
+                self._bodies[position] = _Body(sequence(seq, asked, *writers), feedback="no")
+            elif isinstance(rung, Reroute | SendBack):
+                left = lg.RunnableCallable(leaving, name=plan.name, trace=False)
+                self._bodies[position] = _Body(sequence(seq, left, AS_GIVEN), feedback="no")
             elif isinstance(rung, Degrade):
-                stated = lg.RunnableCallable(_stating(rung), name=plan.name, trace=False)
+                stated = lg.RunnableCallable(stating(rung), name=plan.name, trace=False)
                 self._bodies[position] = _Body(sequence(seq, stated, *writers), feedback="no")
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -330,16 +332,3 @@ class _Body:
             self.at_once = (
                 sequence(steps, *before, joined, flat=True) if before else one_step(steps, joined)
             )
-
-
-def _stating(rung: Degrade) -> Callable[[Any], Any]:
-    def stated(_state: Any) -> dict[str, Any]:
-        return copy.deepcopy(dict(rung.update))
-
-    return stated
-
-
-def _asking(_state: Any) -> Any:
-    turn = RUNNING.get()
-    assert isinstance(turn, Turn)
-    return ask(turn, turn.on_ladder())

@@ -5,17 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, Self, overload
+from typing import Any, Literal, NamedTuple, Self, get_args, overload
 
 from coordgate.errors import ConfigurationError
 from coordgate.fingerprint import fingerprint
 
-RungName = Literal["retry", "fallback", "reroute", "escalate", "degrade", "fail"]
+RungName = Literal["retry", "fallback", "reroute", "send_back", "escalate", "degrade", "fail"]
 """The rungs that a verdict may jump to; `fail` ends the ladder at once."""
 
-RUNG_NAMES: frozenset[str] = frozenset(
-    {"retry", "fallback", "reroute", "escalate", "degrade", "fail"}
-)
+RUNG_NAMES: frozenset[str] = frozenset(get_args(RungName))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeVar, cast, get_type_hints
 
-from langchain_core.runnables import Runnable
-from langchain_core.runnables.base import RunnableBindingBase
-from langchain_core.runnables.retry import RunnableRetry
 from langgraph.graph import END
 from langgraph.types import Command
 
 from coordgate import _langgraph as lg
 from coordgate.channels import command_ends, input_keys, state_keys, static_targets
 from coordgate.contract import Contract, HandoverCheck, InputCheck
-from coordgate.declarations import check_gate_keys, no_such_node
+from coordgate.declarations import check_engines, check_gate_keys, check_stated, no_such_node
 from coordgate.drawing import graph_bundle, graph_html, graph_text
 from coordgate.engine import GuardedSeq, GuardedWrite
 from coordgate.errors import ConfigurationError
+from coordgate.flow import Flow, flow_of, taken_away
 from coordgate.guarded import GraphGuard, GuardedGraph
-from coordgate.node import NodeGuard, declared_on, retry_engine
+from coordgate.node import NodeGuard, declared_on
 from coordgate.plan import NodePlan
 from coordgate.policy import Degrade, Escalate, Fallback, Retry
 from coordgate.prices import Prices
@@ -113,7 +111,7 @@ def reguarded(target: Any, change: Callable[[Any], Any]) -> Any:
 
 def _bare(app: Any) -> Any:
     nodes = {name: getattr(node.node, "original", node) for name, node in app.nodes.items()}
-    return lg.copy_graph(app, app.bare_class, nodes)
+    return lg.copy_graph(app, app.bare_class, nodes, taken_away(app.channels, nodes))
 
 
 class _GuardedBuilder:
@@ -150,9 +148,14 @@ def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
             raise no_such_node(app, name, settings.within)
     keys = state_keys(app)
     unchecked: list[str] = []
+    specs = {
+        name: (own.get(name) or _OPEN).over(declared_on(lg.function_of(node)))
+        for name, node in gateable.items()
+    }
+    flow = flow_of(app, specs, keys, settings.mode)
     for name, node in gateable.items():
         part = settings.inside(name, inner.get(name, {}))
-        nodes[name] = _guarded_node(app, name, node, own.get(name), part, keys, unchecked)
+        nodes[name] = _guarded_node(app, name, node, own.get(name), part, keys, unchecked, flow)
     guarded = GraphGuard(
         settings.nodes,
         mode=settings.mode,
@@ -165,7 +168,8 @@ def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
             "graph %r: no contract can check %s", app.get_name(), "; ".join(guarded.unchecked)
         )
     made = type(kind.__name__, (GuardedGraph, kind), _class_body(kind, guarded))
-    return lg.copy_graph(app, made, nodes)
+    channels = app.channels if flow is None else flow.added(app.channels, nodes)
+    return lg.copy_graph(app, made, nodes, channels)
 
 
 def _guarded_node(
@@ -176,6 +180,7 @@ def _guarded_node(
     part: GraphGuard,
     keys: Sequence[StateKey],
     unchecked: list[str],
+    flow: Flow | None,
 ) -> Any:
     function = lg.function_of(node)
     declared = declared_on(function)
@@ -205,10 +210,12 @@ def _guarded_node(
         _check_waiting(app, where, spec)
         if external:
             _check_external(where, spec, transports)
-        _check_engines(where, name, spec, node, transports)
+            if flow is not None:
+                flow.external.add(name)
+        check_engines(where, name, spec, node)
     for rung in spec.policy.rungs if spec.policy else ():
         if isinstance(rung, Degrade):
-            _check_stated(where, rung, check)
+            check_stated(where, rung, check)
     plan = NodePlan(
         name,
         spec,
@@ -224,6 +231,7 @@ def _guarded_node(
         transports=transports if part.mode == "enforce" else lg.retry_policies(app, node),
         retries_on=lg.retries_on,
         external=external,
+        flow=flow,
     )
     write = GuardedWrite(node.flat_writers[0], plan)
     seq = GuardedSeq(node.node, plan, write, node, subgraph)
@@ -302,51 +310,6 @@ def _check_external(where: str, spec: NodeGuard, transports: Sequence[Any]) -> N
                 "could do over what that one has done; put the policy on the other nodes inside "
                 "it, or declare effects='idempotent'"
             )
-
-
-def _check_engines(
-    where: str, name: str, spec: NodeGuard, node: Any, transports: Sequence[Any]
-) -> None:
-    """Refuse what would run a node's body more often than its policy says."""
-    if spec.policy is None or not spec.policy.of(Retry):
-        return
-    subgraph = lg.subgraph_of(node)
-    if subgraph is not None and subgraph.checkpointer is True:  # pyright: ignore[reportUnknownMemberType] - any saver
-        raise ConfigurationError(
-            f"{where}: Retry cannot repeat a subgraph that keeps a memory (checkpointer=True): "
-            "what a rejected attempt wrote stays in it; gate the nodes inside it, "
-            f"such as nodes={{'{name}|node': ...}}, or compile it without checkpointer=True"
-        )
-    engine = _retry_engine(node.bound)
-    if engine is not None:
-        raise ConfigurationError(
-            f"{where}: two retry engines on one node, {engine} inside and Retry outside, would "
-            "multiply their attempts; drop one of them"
-        )
-
-
-def _retry_engine(runnable: Runnable[Any, Any]) -> str | None:
-    for step in getattr(runnable, "steps", None) or [runnable]:
-        inner: Any = step
-        while isinstance(inner, RunnableBindingBase):
-            if isinstance(inner, RunnableRetry):
-                return "with_retry()"
-            inner = inner.bound  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance leaves it open
-        function = getattr(inner, "func", None) or getattr(inner, "afunc", None)
-        engine = retry_engine(function)
-        if engine is not None:
-            return engine
-    return None
-
-
-def _check_stated(where: str, rung: Degrade, check: HandoverCheck) -> None:
-    violations = check(list(rung.update.items())).violations
-    if violations:
-        reasons = "; ".join(map(str, violations))
-        raise ConfigurationError(
-            f"{where}: Degrade({dict(rung.update)!r}) breaks the node's contract: {reasons}; "
-            "a stated answer must be one that may ship"
-        )
 
 
 def _by_depth(

@@ -9,25 +9,28 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from langgraph.errors import NodeTimeoutError
-from langgraph.types import RetryPolicy
 
 from coordgate.answers import Answer
 from coordgate.calls import retried_by_client
 from coordgate.capture import RawAttempt, RawTransition
 from coordgate.contract import Checked
-from coordgate.errors import HandoffError
+from coordgate.errors import ContractViolation, HandoffError
 from coordgate.escalation import Escalation, again, ask_again, close_question, open_question
+from coordgate.flow import Standing
 from coordgate.gate import Judgement, RungName
 from coordgate.plan import NodePlan
 from coordgate.policy import (
     Cause,
     Decision,
+    Degrade,
     Escalate,
     Failure,
     Fallback,
     Place,
+    Reroute,
     Retry,
     Rung,
+    SendBack,
     decide,
     rung_name,
 )
@@ -44,16 +47,11 @@ LONGEST = 12
 """How many different waits there are before they no longer grow."""
 
 
-def pauses(first: float, backoff: float, longest: float) -> list[float]:
-    """Return the seconds to wait before each repeat, jitter aside."""
-    return [min(longest, first * backoff**step) for step in range(LONGEST)]
-
-
-def pauses_of(policy: RetryPolicy) -> list[float]:
-    """Return the seconds that one of LangGraph's policies waits before each repeat."""
-    return pauses(policy.initial_interval, policy.backoff_factor, policy.max_interval)
-
-
+_ENDS: dict[type[Any], TransitionStatus] = {
+    Degrade: "degraded",
+    Reroute: "rerouted",
+    SendBack: "sent_back",
+}
 _FAILED: ContextVar[Ladder | None] = ContextVar("coordgate_failed", default=None)
 _SPENT = "__coordgate_spent__"
 _LADDER = "__coordgate_ladder__"
@@ -71,6 +69,7 @@ class Attempting(Protocol):
     update: Any
     shipped: Any
     checked: Checked | None
+    standing: Standing | None
     declined: bool
     acted: bool
     reply: Answer | None
@@ -96,6 +95,7 @@ class Ladder:
     __slots__ = (
         "__weakref__",
         "acted",
+        "away",
         "began",
         "escalation",
         "failed",
@@ -111,6 +111,7 @@ class Ladder:
         "transports",
         "turn",
         "waits",
+        "ways",
     )
 
     def __init__(self, turn: Attempting) -> None:
@@ -131,6 +132,8 @@ class Ladder:
         self.transports: dict[int, int] = {}
         self.waits: dict[int, int] = {}
         self.escalation = Escalation()
+        self.ways: dict[int, tuple[str, ...] | str] = {}
+        self.away: tuple[str, ...] = ()
 
     def close(self, error: BaseException | None) -> None:
         """End the transition with its run, where no further attempt has been made."""
@@ -150,6 +153,10 @@ class Ladder:
         self.failed = None
         if _FAILED.get() is self:
             _FAILED.set(None)
+
+    def ends(self, status: TransitionStatus) -> TransitionStatus:
+        """Return how the transition ends whose last attempt stands; `status` for the node's own."""
+        return _ENDS.get(type(self.next), status)
 
     def emit(self, status: TransitionStatus) -> None:
         """Record the transition with all its attempts, once."""
@@ -188,7 +195,9 @@ class Ladder:
                 return
             spent = any(node.retries_on(policy, error) for policy in node.transports)
         if node.policy:
-            failure = Failure(cause, reasons, _jump(self.turn.raw.judgements), spent, self.acted)
+            jump = _jump(self.turn.raw.judgements)
+            closed = self._closed(cause, error)
+            failure = Failure(cause, reasons, jump, spent, self.acted, closed)
             decision = decide(node.policy, self.place, failure)
             if decision.rung is not None:
                 self._step_to(decision, cause, reasons)
@@ -202,9 +211,25 @@ class Ladder:
         self.tag = ""
         self.give_up(error, cause)
 
-    def _step_to(self, decision: Decision, cause: Cause, reasons: tuple[str, ...]) -> None:
+    def _closed(self, cause: Cause, error: Exception) -> frozenset[int]:
+        """Return the positions of the rungs that would leave the node, and cannot."""
+        policy, standing = self.node.policy, self.turn.standing
+        if policy is None or standing is None:
+            return frozenset()
+        bad = error.violations if isinstance(error, ContractViolation) else ()
+        violated = [each.key for each in bad] if cause == "input" else []
+        self.ways = standing.ways(policy, violated, acted=self.acted)
+        return frozenset(at for at, way in self.ways.items() if isinstance(way, str))
+
+    def _stand(self, decision: Decision) -> None:
         self.place = Place(decision.position, decision.used)
-        self.next = rung = decision.rung
+        self.next = decision.rung
+        way = self.ways.get(decision.position, ())
+        self.away = () if isinstance(way, str) else way
+
+    def _step_to(self, decision: Decision, cause: Cause, reasons: tuple[str, ...]) -> None:
+        self._stand(decision)
+        rung = decision.rung
         if isinstance(rung, Escalate):
             turn = self.turn
             self.escalation.restored = False
@@ -237,13 +262,13 @@ class Ladder:
         else:
             self.history.append(reasons)
             otherwise = question.rung.otherwise if reply is None else None
-            failure = Failure(question.cause, reasons, otherwise, acted=self.acted)
+            closed = self._closed(question.cause, error)
+            failure = Failure(question.cause, reasons, otherwise, acted=self.acted, closed=closed)
             decision = decide(node.policy, self.place, failure)
             if decision.rung is None:
                 self.give_up(error, "gate")
                 return
-            self.place = Place(decision.position, decision.used)
-            self.next = decision.rung
+            self._stand(decision)
             close_question(turn.namespace, self)
             if isinstance(decision.rung, Escalate):
                 self.escalation.question = question.passed_on(decision.rung, reasons)
@@ -290,6 +315,9 @@ class Ladder:
         remedy = _remedy(node, cause, self.turn.raw.judgements)
         if retried_by_client(error):
             remedy = f"{_REPEATED}; {remedy}"
+        shut = [way for way in self.ways.values() if isinstance(way, str)]
+        if shut:
+            remedy += f"; {', and '.join(shut)}"
         if isinstance(error, HandoffError) and error.node == node.name:
             error.attempts, error.remedy = made, remedy
         elif node.policy:
@@ -307,6 +335,8 @@ class Ladder:
             return f"fallback:{self.next.name}"
         if isinstance(self.next, Escalate):
             return f"escalate:{self.next.to}"
+        if isinstance(self.next, Reroute | SendBack):
+            return f"{rung_name(self.next)}:{'+'.join(self.away)}"
         return rung_name(self.next)
 
 

@@ -10,6 +10,7 @@ from langgraph.types import RetryPolicy
 
 from coordgate.contract import Checked, HandoverCheck, InputCheck, nearest
 from coordgate.errors import Violation
+from coordgate.flow import Flow
 from coordgate.gate import Gate
 from coordgate.node import NodeGuard
 from coordgate.policy import Escalate
@@ -38,6 +39,7 @@ class NodePlan:
         transports: Sequence[RetryPolicy],
         retries_on: Callable[[RetryPolicy, Exception], bool],
         external: bool = False,
+        flow: Flow | None = None,
     ) -> None:
         """Take what `graph` has built.
 
@@ -72,6 +74,7 @@ class NodePlan:
         self.policy = guard.policy
         self.transports = tuple(transports)
         self.retries_on = retries_on
+        self.flow = flow
         self.climbs = self.enforces and bool(self.policy)
         self.escalates = self.enforces and bool(self.policy and self.policy.of(Escalate))
         self.shields = self.enforces and guard.declares

@@ -66,6 +66,55 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True)
+class Reroute:
+    """Go to another node of the same graph, and nowhere else; nothing of this node is written.
+
+    That node may read the reasons as `feedback()`. Once the node has been left `times` times in a
+    row, without a hand-over of its own that passed, the ladder goes on above.
+    """
+
+    node: str
+    """The node's name, or `END`."""
+    times: int = field(default=10, kw_only=True)
+    """How often in a row, from one input of the graph to the next."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name, and a bound that means nothing."""
+        if not isinstance(self.node, str) or not self.node:  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+            raise ConfigurationError(f"Reroute({self.node!r}): give the name of a node, or END")
+        _check_times("Reroute", self.times)
+
+
+@dataclass(frozen=True, slots=True)
+class SendBack:
+    """Have the producer of a bad input run again, told what could not be used.
+
+    It is for what the node `accepts`, and for gates that name it (`otherwise="send_back"`). The
+    producer is the node that wrote the bad key last. Its hand-over goes along its own edges, and
+    so this node runs again. After `times` times in a row the ladder goes on above.
+    """
+
+    node: str | None = None
+    """The node that is run again; None is whoever wrote what could not be used."""
+    times: int = field(default=1, kw_only=True)
+    """How often in a row, from one input of the graph to the next."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name, and a bound that means nothing."""
+        if self.node is not None and (not isinstance(self.node, str) or not self.node):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+            raise ConfigurationError(
+                f"SendBack({self.node!r}): give the name of a node, or nothing for the producer; "
+                "how often it may be sent back is SendBack(times=...)"
+            )
+        _check_times("SendBack", self.times)
+
+
+def _check_times(rung: str, times: object) -> None:
+    if type(times) is not int or times < 1:
+        raise ConfigurationError(f"{rung}(times={times!r}): give a number, 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class Degrade:
     """Ship a stated update instead: always answers, so it stands last.
 
@@ -115,7 +164,7 @@ class Escalate:
             )
 
 
-Rung: TypeAlias = Retry | Fallback | Degrade | Escalate
+Rung: TypeAlias = Retry | Fallback | Reroute | SendBack | Degrade | Escalate
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +181,8 @@ class Failure:
     """True if LangGraph's policy, or a guarded subgraph, has already used its repeats."""
     acted: bool = False
     """True if something that must not happen twice has been done, or may have been."""
+    closed: frozenset[int] = frozenset()
+    """The positions of rungs that cannot be taken now: they are used up, or lead nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +221,10 @@ class Policy:
                 always answers.
         """
         for rung in rungs:
-            if not isinstance(rung, Retry | Fallback | Degrade | Escalate):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+            if not isinstance(rung, Rung):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
                 raise ConfigurationError(
-                    f"Policy: {rung!r} is not a rung; use Retry, Fallback, Escalate or Degrade"
+                    f"Policy: {rung!r} is not a rung; use Retry, Fallback, Reroute, SendBack, "
+                    "Escalate or Degrade"
                 )
         for rung, following in itertools.pairwise(rungs):
             if isinstance(rung, Degrade):
@@ -222,6 +274,10 @@ def rung_name(rung: Rung) -> RungName:
             return "retry"
         case Fallback():
             return "fallback"
+        case Reroute():
+            return "reroute"
+        case SendBack():
+            return "send_back"
         case Degrade():
             return "degrade"
         case Escalate():
@@ -234,9 +290,10 @@ def decide(policy: Policy, place: Place, failure: Failure) -> Decision:
     """Return the next rung after `failure` at `place`; at most one more than the rungs allow.
 
     A bad input cannot be cured by running the node on it again, so it goes to rungs that do not
-    (`Degrade`, `Escalate`). A failure that was already repeated elsewhere is not repeated by
-    `Retry`. Once something that must not happen twice may have been done, no body is run any more.
-    `otherwise` jumps forward to the next rung of that name, and fails if there is none.
+    (`SendBack`, `Reroute`, `Escalate`, `Degrade`). A failure that was already repeated elsewhere is
+    not repeated by `Retry`. Once something that must not happen twice may have been done, no body
+    is run any more. `otherwise` jumps forward to the next rung of that name, and fails if there is
+    none; from one that is closed the ladder goes on above.
     """
     rungs = policy.rungs
     end = Decision(None, len(rungs), 0)
@@ -247,11 +304,14 @@ def decide(policy: Policy, place: Place, failure: Failure) -> Decision:
         rung = rungs[here]
         if isinstance(rung, Retry) and place.used < rung.attempts and _applies(rung, failure):
             return Decision(rung, here, place.used + 1)
+    jump = failure.otherwise
     for position in range(here + 1, len(rungs)):
         rung = rungs[position]
-        if failure.otherwise is not None and rung_name(rung) != failure.otherwise:
+        if jump is not None and rung_name(rung) != jump:
             continue
-        if _applies(rung, failure):
+        if position in failure.closed:
+            jump = None
+        elif _applies(rung, failure):
             return Decision(rung, position, 1)
     return end
 
@@ -265,8 +325,10 @@ def most_attempts(policy: Policy) -> int:
 
 
 def _applies(rung: Rung, failure: Failure) -> bool:
-    if isinstance(rung, Degrade | Escalate):
+    if isinstance(rung, Degrade | Escalate | Reroute):
         return True
+    if isinstance(rung, SendBack):
+        return failure.cause == "input" or failure.otherwise == "send_back"
     if failure.cause == "input" or failure.acted:
         return False
     return not (isinstance(rung, Retry) and failure.repeated)
@@ -276,17 +338,20 @@ def _applies(rung: Rung, failure: Failure) -> bool:
 class Feedback:
     """What a retried node is told: why its last attempts were not accepted.
 
+    A node that another one was rerouted to, or that was sent back to, is told what that one says.
     A node takes it as a parameter named `feedback`, or calls `coordgate.feedback()`.
     """
 
     reasons: tuple[str, ...]
     """The reasons against the last attempt, one line each."""
     rejected: Any
-    """What the last attempt handed over; None if it raised."""
+    """What the last attempt handed over; None if it raised, or if another node says so."""
     attempt: int
-    """The number of the attempt that is about to be made, from 2."""
+    """The number of the attempt that is about to be made; 1 after a `Reroute`."""
     history: tuple[tuple[str, ...], ...] = ()
     """The reasons against every earlier attempt, the oldest first."""
+    by: tuple[str, ...] = ()
+    """The nodes that say so by `Reroute` or `SendBack`; empty for the node's own attempts."""
 
     def __str__(self) -> str:
         """Return the reasons as lines for a prompt."""

@@ -14,13 +14,30 @@ RunStatus = Literal["running", "completed", "failed", "interrupted", "cancelled"
 """How a run stands. `lost`: its process died before it could say."""
 
 TransitionStatus = Literal[
-    "accepted", "observed", "degraded", "failed", "interrupted", "cancelled", "handed_up"
+    "accepted",
+    "observed",
+    "degraded",
+    "rerouted",
+    "sent_back",
+    "failed",
+    "interrupted",
+    "cancelled",
+    "handed_up",
 ]
 """How a transition ended. `observed`: it did not pass, and shipped, since the mode is observe.
-`handed_up`: the node gave a Command to its parent graph."""
+`rerouted`: nothing shipped, and control went to another node. `sent_back`: nothing shipped, and the
+producers of its input run again. `handed_up`: the node gave a Command to its parent graph."""
 
 Outcome = Literal[
-    "accepted", "violated", "rejected", "raised", "interrupted", "cancelled", "handed_up"
+    "accepted",
+    "violated",
+    "rejected",
+    "raised",
+    "rerouted",
+    "sent_back",
+    "interrupted",
+    "cancelled",
+    "handed_up",
 ]
 """How one attempt ended: `violated` is the contract, `rejected` a gate, `raised` an exception."""
 
@@ -72,8 +89,8 @@ class Attempt:
     number: int
     """From 1."""
     rung: str
-    """`first`, `retry`, `fallback:NAME`, `escalate:TO`, `degrade`, or `transport` for LangGraph's
-    own retry."""
+    """`first`, `retry`, `fallback:NAME`, `reroute:NODE`, `send_back:NODE+NODE`, `escalate:TO`,
+    `degrade`, or `transport` for LangGraph's own retry."""
     outcome: Outcome
     """How it ended."""
     seconds: float

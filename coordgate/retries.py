@@ -8,7 +8,7 @@ from langgraph.errors import NodeTimeoutError
 from langgraph.types import RetryPolicy
 
 from coordgate import _langgraph as lg
-from coordgate.ladder import NOW, TRANSPORT, next_tag, pauses, pauses_of
+from coordgate.ladder import LONGEST, NOW, TRANSPORT, next_tag
 from coordgate.plan import NodePlan
 from coordgate.policy import Retry
 
@@ -41,7 +41,7 @@ def merged_retries(plan: NodePlan) -> list[RetryPolicy]:
             backoff_factor=1.0,
         )
         for position, policy in enumerate(plan.transports)
-        for step, seconds in enumerate(pauses_of(policy))
+        for step, seconds in enumerate(_pauses_of(policy))
     ]
     for position, rung in enumerate(plan.policy.rungs if plan.policy else ()):
         if isinstance(rung, Retry):
@@ -54,7 +54,7 @@ def merged_retries(plan: NodePlan) -> list[RetryPolicy]:
                     jitter=rung.jitter,
                     retry_on=when(f"wait:{position}:{step}"),
                 )
-                for step, seconds in enumerate(pauses(rung.wait, rung.backoff, rung.max_wait))
+                for step, seconds in enumerate(_pauses(rung.wait, rung.backoff, rung.max_wait))
             ]
     if plan.policy:
         merged.append(
@@ -67,3 +67,13 @@ def merged_retries(plan: NodePlan) -> list[RetryPolicy]:
             )
         )
     return merged
+
+
+def _pauses(first: float, backoff: float, longest: float) -> list[float]:
+    """Return the seconds to wait before each repeat, jitter aside."""
+    return [min(longest, first * backoff**step) for step in range(LONGEST)]
+
+
+def _pauses_of(policy: RetryPolicy) -> list[float]:
+    """Return the seconds that one of LangGraph's policies waits before each repeat."""
+    return _pauses(policy.initial_interval, policy.backoff_factor, policy.max_interval)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import tomllib
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -12,7 +13,16 @@ from coordgate.contract import Contract, nearest
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate, as_gate
 from coordgate.node import NodeGuard
-from coordgate.policy import Degrade, Escalate, Fallback, Policy, Retry, Rung
+from coordgate.policy import (
+    Degrade,
+    Escalate,
+    Fallback,
+    Policy,
+    Reroute,
+    Retry,
+    Rung,
+    SendBack,
+)
 
 _GATES = "coordgate.gates"
 _TYPES: dict[str, Any] = {
@@ -123,21 +133,30 @@ def _gate(entry: Any, where: str) -> Gate:
 def _rung(entry: Any, where: str) -> Rung:
     match entry:
         case {"retry": int(attempts), **rest}:
-            options: dict[str, Any] = {str(key): value for key, value in rest.items()}
-            return Retry(attempts, **options)
+            return _with(rest, where, Retry, attempts)
         case {"fallback": str(name)}:
             return Fallback(_imported(name, where))
         case {"escalate": str(to), **rest}:
-            deadline: dict[str, Any] = {str(key): value for key, value in rest.items()}
-            return Escalate(to, **deadline)
+            return _with(rest, where, Escalate, to)
+        case {"reroute": str(node), **rest}:
+            return _with(rest, where, Reroute, node)
+        case {"send_back": bool() | str() as node, **rest} if node:
+            return _with(rest, where, SendBack, None if node is True else node)
         case {"degrade": update} if _is_table(update):
             return Degrade(update)
         case _:
             raise ConfigurationError(
                 f"{where}: {entry!r} is no rung; write {{ retry = 2 }}, "
-                "{ fallback = 'package.module:function' }, { escalate = 'editor' } or "
-                "{ degrade = { key = 'value' } }"
+                "{ fallback = 'package.module:function' }, { reroute = 'node' }, "
+                "{ send_back = true }, { escalate = 'editor' } or { degrade = { key = 'value' } }"
             )
+
+
+def _with(options: Mapping[Any, Any], where: str, kind: Callable[..., Rung], *given: Any) -> Rung:
+    try:
+        return kind(*given, **{str(key): value for key, value in options.items()})
+    except TypeError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
 
 
 def _is_table(value: Any) -> TypeGuard[dict[str, Any]]:

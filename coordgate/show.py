@@ -20,6 +20,8 @@ _COLOURS: Final = {
     "completed": "green",
     "observed": "yellow",
     "degraded": "yellow",
+    "rerouted": "yellow",
+    "sent_back": "yellow",
     "interrupted": "yellow",
     "running": "cyan",
     "handed_up": "cyan",

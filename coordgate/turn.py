@@ -22,11 +22,12 @@ from coordgate.answers import Answer
 from coordgate.capture import Passed, RawAttempt, RawTransition, snapshot, snapshots
 from coordgate.errors import ContractViolation, GateRejected, HandoffError
 from coordgate.escalation import config_for, require_checkpointer, restore
+from coordgate.flow import Standing
 from coordgate.handover import HandingOver
 from coordgate.ladder import Ladder
 from coordgate.node import RUNNING, NodeGuard
 from coordgate.plan import NodePlan
-from coordgate.policy import Cause, Degrade, Feedback
+from coordgate.policy import Cause, Feedback
 from coordgate.record import Outcome, TransitionStatus
 from coordgate.run import RUN
 
@@ -43,6 +44,7 @@ class Turn(HandingOver):
     reply: Answer | None = None
     tap: Any = None
     counting: Any = None
+    standing: Standing | None = None
     namespace = ""
     around = ""
     reads: Any = None
@@ -59,6 +61,8 @@ class Turn(HandingOver):
         self.above = RUNNING.get()
         run = self.run = RUN.get()
         if ladder is None:
+            if node.flow is not None:
+                self.standing = Standing(node.flow, node.name, config)
             if run is not None:
                 meta = config["metadata"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
                 self.namespace = namespace = meta["langgraph_checkpoint_ns"]
@@ -76,6 +80,7 @@ class Turn(HandingOver):
             ladder.begin()
             before = ladder.turn
             self.namespace, self.around = before.namespace, before.around
+            self.standing = before.standing
             self._step_onto(ladder)
         # A rejected attempt must leave nothing behind: it may change only what it is given.
         self.given = snapshot(state) if node.shields else state
@@ -119,9 +124,12 @@ class Turn(HandingOver):
     def feedback(self) -> Feedback | None:
         """Return what this attempt is told; on a first one, what the node around it is told."""
         ladder = self.ladder
+        told = None if self.standing is None else self.standing.feedback()
         if ladder is None or not ladder.history:
-            return None if self.above is None else self.above.feedback()
+            return told or (None if self.above is None else self.above.feedback())
         *before, last = ladder.history
+        if told is not None:
+            before = [*told.history, told.reasons, *before]
         return Feedback(last, ladder.rejected, self.raw.number, tuple(before))
 
     # How the attempt ends
@@ -141,6 +149,8 @@ class Turn(HandingOver):
         else:
             goto = run.hand_over(self.around, node.me, writes(config))
             self._check_route(goto)
+        if self.standing is not None:
+            self.standing.end(config, goto, self.rung)
         if self.tap is not None:
             self.tap.accept()
             self.tap = None
@@ -185,7 +195,7 @@ class Turn(HandingOver):
             raw.number = next(run.count)
             run.tracer.record(raw)
         else:
-            ladder.emit("degraded" if isinstance(self.rung, Degrade) else status)
+            ladder.emit(ladder.ends(status))
             self.config = _NO_CONFIG
 
     def _check_route(self, goto: Sequence[str]) -> None:

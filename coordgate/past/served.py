@@ -71,7 +71,7 @@ class Player:
                 raise _Cancelled(f"node {path!r} was cancelled here")
             case "handed_up":
                 raise self._missing(path, attempt, "what it handed up to its parent graph")
-            case "accepted" | "rejected" | "violated":
+            case "accepted" | "rejected" | "violated" | "rerouted" | "sent_back":
                 return self._output(path, task, attempt)
 
     def _output(self, path: str, task: Task, attempt: Attempt) -> Any:
