@@ -32,6 +32,7 @@ examples:
   coordgate show traces.db 3f1b9c          of the run whose id begins so
   coordgate show traces.db --failed        only runs in which something failed
   coordgate show traces.db latest --json   for machines; docs/cli.md tells the keys
+  coordgate show traces.db --follow        what is recorded from now on, as it comes
   coordgate reliability 0.98 0.96 --handoffs 0.97   what a design on paper comes to
   coordgate replay traces.db latest --app app.py:graph   does it still go the same way?
   coordgate backtest traces.db --app app.py:graph        what would today's gates have said?

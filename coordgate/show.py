@@ -172,6 +172,18 @@ def runs_lines(summaries: Sequence[Summary], *, width: int | None = None) -> Tex
     return lines.text
 
 
+def run_line(run: Run) -> Text:
+    """Return how a run stands, in one line."""
+    line = Text(f"run {printable(run.id)}  ", style="bold")
+    line.append(run.status, style=_COLOURS.get(run.status, ""))
+    thread = f"  thread {printable(run.thread)}" if run.thread is not None else ""
+    took = "" if run.ended is None else f"  took {duration(run.ended - run.started)}"
+    line.append(f"  graph {printable(run.graph)}{thread}{took}", style="dim not bold")
+    if run.error:
+        line.append(f"  {printable(run.error)}", style="red not bold")
+    return line
+
+
 def run_lines(summary: Summary, *, width: int | None = None) -> Text:
     """Return what stands above a run's transitions."""
     lines = _Lines(width)
@@ -313,6 +325,12 @@ def run_json(store: str, summary: Summary, transitions: Iterable[Transition]) ->
     )
 
 
+def followed_json(record: Run | Transition) -> str:
+    """Return what is new as one line of JSON; docs/cli.md tells its keys."""
+    kind = "run" if isinstance(record, Run) else "transition"
+    return _document({kind: asdict(record)}, indent=None)
+
+
 def _summary(summary: Summary) -> dict[str, Any]:
     failure = summary.first_failure
     return {
@@ -323,9 +341,9 @@ def _summary(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _document(document: object) -> str:
+def _document(document: object, indent: int | None = 2) -> str:
     # JSON has no infinity; ASCII alone keeps a terminal out of the reach of what was recorded.
-    text = json.dumps(_finite(document), indent=2, ensure_ascii=True, allow_nan=False)
+    text = json.dumps(_finite(document), indent=indent, ensure_ascii=True, allow_nan=False)
     return re.sub("\x7f", r"\\u007f", text)
 
 

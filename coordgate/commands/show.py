@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from itertools import islice
 
 from rich.console import Console
@@ -11,6 +12,9 @@ from rich.text import Text
 
 from coordgate import show
 from coordgate.commands.arguments import chosen_run, count
+from coordgate.errors import ConfigurationError
+from coordgate.following import Following
+from coordgate.record import Run, Transition
 from coordgate.stores import open_store
 
 
@@ -35,11 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--values", action="store_true", help="show what was read, handed over and written, too"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="go on with what is recorded from now on: of RUN until it ends, else of all runs "
+        "until Ctrl-C",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document; one a line with --follow"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the runs, or a run's transitions."""
+    if arguments.follow:
+        return _follow(arguments)
     name: str = arguments.store
     limit: int | None = arguments.limit
     console = Console(highlight=False, markup=False, emoji=False)
@@ -83,3 +97,44 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     finally:
         store.close()
+
+
+def _follow(arguments: argparse.Namespace) -> int:
+    """Print what is recorded, as it comes."""
+    if arguments.limit is not None:
+        raise ConfigurationError("--follow goes on until the end; leave --limit out")
+    name: str = arguments.store
+    console = Console(highlight=False, markup=False, emoji=False)
+    width = console.width if console.is_terminal else None
+    shown = ""
+    store = open_store(name)
+    try:
+        one = None if arguments.run is None else chosen_run(store, name, arguments.run)
+        following = Following(store, one)
+        while True:
+            for each in following.look():
+                if isinstance(each, Transition) and arguments.failed and not show.has_failed(each):
+                    continue
+                if arguments.json:
+                    sys.stdout.write(show.followed_json(each) + "\n")
+                elif isinstance(each, Run):
+                    console.print(show.run_line(each), soft_wrap=True)
+                    shown = each.id
+                else:
+                    if each.run != shown:  # several runs at once
+                        console.print(show.run_line(store.run(each.run)), soft_wrap=True)
+                        shown = each.run
+                    lines = show.transition_lines(each, width=width, values=arguments.values)
+                    console.print(lines, soft_wrap=True)
+            sys.stdout.flush()
+            if following.done:
+                return 0
+            time.sleep(_PAUSE)
+    except KeyboardInterrupt:
+        return 0  # it is how one stops following
+    finally:
+        store.close()
+
+
+_PAUSE = 0.2
+"""Seconds between two looks."""

@@ -52,8 +52,8 @@ class Store(Sink, Protocol):
         """
         ...
 
-    def transitions(self, run_id: str) -> Iterator[Transition]:
-        """Return the transitions of a run, in the order of their ending."""
+    def transitions(self, run_id: str, *, after: int = 0) -> Iterator[Transition]:
+        """Return the transitions of a run numbered beyond `after`, in the order of their ending."""
         ...
 
     def close(self) -> None:

@@ -233,14 +233,14 @@ class SqliteStore:
         now = time.time()
         return [as_it_stands(run_of(row), row[9] or 0.0, now) for row in found]
 
-    def transitions(self, run_id: str) -> Iterator[Transition]:
-        """Return the transitions of a run, in the order of their ending."""
-        after = (-(2**63), -1)
+    def transitions(self, run_id: str, *, after: int = 0) -> Iterator[Transition]:
+        """Return the transitions of a run numbered beyond `after`, in the order of their ending."""
+        place = (after, 2**63 - 1)
         while True:
             page = self._read(
                 "SELECT * FROM transitions WHERE run = ? AND (number, id) > (?, ?) "
                 "ORDER BY number, id LIMIT ?",
-                [run_id.encode("utf-8", "replace").decode(), *after, _PAGE],
+                [run_id.encode("utf-8", "replace").decode(), *place, _PAGE],
             )
             ids = [row[0] for row in page]
             attempts = self._parts("attempts", ids)
@@ -257,7 +257,7 @@ class SqliteStore:
                 yield transition
             if len(page) < _PAGE:
                 return
-            after = (page[-1][2], page[-1][0])
+            place = (page[-1][2], page[-1][0])
 
     def _parts(self, table: str, ids: Sequence[int]) -> dict[int, list[Sequence[Any]]]:
         marks = ", ".join("?" * len(ids))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -31,6 +32,7 @@ def test_a_killed_process_leaves_a_lost_run(name: str, tmp_path: Path) -> None:
     """After SIGKILL the run reads lost, and only the last moment of it is missing."""
     path = tmp_path / name
     recorded: list[float] = []
+    pace = threading.Event()  # nothing sets it: a pipeline records at a pace, not without pause
     with python(_CHILD, path) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -39,6 +41,7 @@ def test_a_killed_process_leaves_a_lost_run(name: str, tmp_path: Path) -> None:
             child.stdin.flush()
             assert int(child.stdout.readline()) == len(recorded) + 1
             recorded.append(time.monotonic())
+            pace.wait(0.002)
         with open_store(path) as store:  # type: ignore[attr-defined]
             assert store.run("run-1").status == "running"
         child.kill()
