@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -83,14 +85,27 @@ _MODELS: Mapping[Decided, type[_Answer]] = {
 _READ: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="decision")])
 
 
-def schemas(allowed: Collection[Decided]) -> dict[str, Any]:
-    """Return the JSON schema of each answer that may be given, by its decision."""
-    found: dict[str, Any] = {
-        name: _MODELS[name].model_json_schema() for name in _MODELS if name in allowed
-    }
-    for name, schema in found.items():
-        schema["title"] = name
+def schemas(allowed: Collection[Decided], form: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of each answer that may be given, by its decision.
+
+    `form` is the schema of the update that an edit holds.
+    """
+    found: dict[str, Any] = {name: _schema(name) for name in _MODELS if name in allowed}
+    if "edit" in found:
+        edit = found["edit"]
+        edit["properties"]["update"] |= {k: v for k, v in form.items() if k != "$defs"}
+        if "$defs" in form:
+            edit["$defs"] = form["$defs"]
     return found
+
+
+def _schema(name: Decided) -> Any:
+    return json.loads(_schema_text(name))
+
+
+@functools.cache
+def _schema_text(name: Decided) -> str:
+    return json.dumps({**_MODELS[name].model_json_schema(), "title": name})
 
 
 def read_answer(value: object, allowed: Collection[Decided]) -> Answer | list[str]:

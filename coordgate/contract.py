@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator
 from typing_extensions import TypedDict
 
 from coordgate.errors import ConfigurationError, Violation
+from coordgate.forms import form_of
 from coordgate.redaction import shorten
 from coordgate.schema import (
     UNBUILDABLE,
@@ -99,6 +100,7 @@ class HandoverCheck:
         "_lenient",
         "_rooted",
         "_schema",
+        "_stated",
         "_types",
         "unchecked",
     )
@@ -122,6 +124,7 @@ class HandoverCheck:
         keys = list(keys)
         names = {key.name for key in keys}
         self._lenient = lenient
+        self._stated = (keys, contract.returns)
         self._schema = (
             Schema(contract.returns, where=f"{where}, returns")
             if contract.returns is not None
@@ -153,6 +156,10 @@ class HandoverCheck:
             f"{name}: {check.unchecked}" for name, check in checks.items() if check.unchecked
         )
         self._all = None if rooted or lenient else _whole_update(keys, self._keys)
+
+    def form(self) -> dict[str, Any]:
+        """Return the JSON schema of an update that keeps this contract, as far as one can say."""
+        return form_of(*self._stated)
 
     def at_once(self, update: dict[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
         """Check a plain update quickly: what gates are given and what ships, if nothing is wrong.

@@ -238,7 +238,7 @@ def _payload(turn: Asking, ladder: OnLadder, question: Question) -> dict[str, An
         "candidate": question.candidate,
         "reasons": list(question.reasons),
         "attempts": [*ladder.escalation.earlier, *_attempts(ladder.raw.attempts)],
-        "answers": schemas(question.allowed),
+        "answers": schemas(question.allowed, turn.node.form),
     }
     if question.goto:
         payload["goto"] = list(question.goto)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -80,6 +81,11 @@ class NodePlan:
         self.shields = self.enforces and guard.declares
         self.holds = self.enforces and guard.stream == "hold"
         self.ladders: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+
+    @functools.cached_property
+    def form(self) -> dict[str, Any]:
+        """The JSON schema of an update of this node, for whom it is escalated to."""
+        return self.check.form()
 
     def misroutes(self, output: Any) -> list[Violation]:
         """Return what is wrong with where an output's Commands go."""
