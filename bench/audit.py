@@ -10,13 +10,9 @@ for an audit of the whole store and of one with a tenth of the runs.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import resource
 import sqlite3
-import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator

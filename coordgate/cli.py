@@ -14,6 +14,7 @@ from coordgate.errors import CoordgateError
 
 COMMANDS: Final = {
     "show": ("coordgate.commands.show", "show the recorded runs, or the transitions of one"),
+    "audit": ("coordgate.commands.audit", "how reliable are handoffs and whole, what gate next"),
     "reliability": ("coordgate.commands.reliability", "multiply out a design on paper"),
     "replay": ("coordgate.commands.replay", "run a recorded run again, without its bodies"),
     "backtest": ("coordgate.commands.backtest", "ask today's gates about what was recorded"),
@@ -33,6 +34,7 @@ examples:
   coordgate show traces.db --failed        only runs in which something failed
   coordgate show traces.db latest --json   for machines; docs/cli.md tells the keys
   coordgate show traces.db --follow        what is recorded from now on, as it comes
+  coordgate audit traces.db                how reliable each handoff is, and the whole
   coordgate reliability 0.98 0.96 --handoffs 0.97   what a design on paper comes to
   coordgate replay traces.db latest --app app.py:graph   does it still go the same way?
   coordgate backtest traces.db --app app.py:graph        what would today's gates have said?

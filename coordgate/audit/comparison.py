@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordgate.audit.intervals import CONFIDENCE, Floats, deviate, limits, most_events
 
@@ -87,12 +88,10 @@ def effective_size(trials: Floats, passed: Floats, weight: Floats) -> Floats:
     spread = (weight * (passed - p[..., None] * trials) ** 2).sum(-1)
     spread = spread * runs / np.maximum(runs - 1, 1)
     worth = p * (1 - p) * total**2 / np.maximum(spread, _TINY)
-    return np.where(spread > 1e-12, np.minimum(worth, total), runs)
+    return np.asarray(np.where(spread > 1e-12, np.minimum(worth, total), runs), np.float64)
 
 
-def compare(
-    sample: Sample, *, unseen: bool = False, confidence: float = CONFIDENCE
-) -> Comparison:
+def compare(sample: Sample, *, unseen: bool = False, confidence: float = CONFIDENCE) -> Comparison:
     """Return the product along the runs' own paths beside the observed rate, and the difference.
 
     The path of a run that was stopped is not known past the stop. Completed runs stand for it, each
@@ -139,9 +138,9 @@ def compare(
         Limits(product, *ours),
         Limits(observed, *theirs),
         Limits(
-            gap,
-            np.where(tied, gap, np.maximum(low, -1)),
-            np.where(tied, gap, np.minimum(high, 1)),
+            np.where(tied, 0, gap),
+            np.where(tied, 0, np.maximum(low, -1)),
+            np.where(tied, 0, np.minimum(high, 1)),
         ),
         np.asarray(tied, np.float64),
     )
@@ -214,7 +213,7 @@ def _rare(
     size: Floats,
     z: float,
     confidence: float,
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Return how far the gap may reach by events too rare to be seen, and where they are rare.
 
     With `sign` 1 the events are failures past the first of a run, which no longer lower the
@@ -236,4 +235,4 @@ def _rare(
     scale = np.sqrt(_square(rest, weight, n) * spread)
     correlation = np.where(scale > 0, sign * together / np.maximum(scale, _TINY), 0)
     squared = others**2 + further**2 - 2 * correlation * others * further
-    return np.sqrt(np.maximum(squared, 0)), count < _RARE
+    return np.asarray(np.sqrt(np.maximum(squared, 0)), np.float64), np.asarray(count < _RARE)

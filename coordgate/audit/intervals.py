@@ -51,11 +51,11 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A difference of two rates, and the interval in which the truth lies."""
+class Interval:
+    """An amount that is no rate, and the interval in which the truth lies."""
 
     estimate: float | None
-    """The difference as seen; None if a rate is missing."""
+    """As seen; None if there is nothing to go by."""
     low: float
     """Where the 95% interval begins."""
     high: float
@@ -112,18 +112,18 @@ def most_events(events: Any, confidence: float = CONFIDENCE) -> Floats:
 
 def difference(
     first: Rate, second: Rate, correlation: float = 0.0, confidence: float = CONFIDENCE
-) -> Difference:
+) -> Interval:
     """Return `first` less `second`, from the intervals of both at that same confidence.
 
     The method of variance estimates recovery (MOVER): Newcombe 1998, hybrid score, with the
     correlation of the two (Zou and Donner 2008).
     """
     if first.estimate is None or second.estimate is None:
-        return Difference(None, -1.0, 1.0)
+        return Interval(None, -1.0, 1.0)
     seen = first.estimate - second.estimate
     down = first.estimate - first.low, second.high - second.estimate
     up = first.high - first.estimate, second.estimate - second.low
-    return Difference(
+    return Interval(
         seen,
         max(-1.0, seen - _combined(*down, correlation)),
         min(1.0, seen + _combined(*up, correlation)),

@@ -1,0 +1,110 @@
+"""Auditing: from a store to its report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import closing
+
+from coordgate.audit.intervals import Rate, rate
+from coordgate.audit.labels import gate_reports, judged, of_runs
+from coordgate.audit.next_gate import next_gates
+from coordgate.audit.parts import (
+    Units,
+    handoff_reports,
+    handoffs_of,
+    node_reports,
+    nodes_of,
+    table,
+)
+from coordgate.audit.reading import read
+from coordgate.audit.report import AuditReport
+from coordgate.audit.tally import Course
+from coordgate.audit.whole import compare_runs, end_rates, ended, labelled, run_counts, weakest
+from coordgate.labels import Label, labels_beside, read_labels
+from coordgate.stores import JsonlStore, SqliteStore, Store, open_store
+
+
+def audit(
+    store: Store | str | os.PathLike[str], *, labels: Iterable[Label] | None = None
+) -> AuditReport:
+    """Audit what was recorded.
+
+    Args:
+        store: A store, or the path or URL of one.
+        labels: What is known to be correct; without it, the labels file beside the store, if any.
+
+    Raises:
+        StoreError: the store, or the labels file, cannot be read.
+    """
+    if not isinstance(store, Store):
+        with closing(open_store(store)) as opened:
+            return _audit(opened, os.fspath(store), labels)
+    return _audit(store, _name(store), labels)
+
+
+def _name(store: Store) -> str:
+    return str(store.path) if isinstance(store, SqliteStore | JsonlStore) else repr(store)
+
+
+def _audit(store: Store, name: str, given: Iterable[Label] | None) -> AuditReport:
+    labels = list(_beside(store) if given is None else given)
+    tally = read(store, of_runs(labels))
+    courses = list(tally.courses.items())
+    own, known = ended(courses), labelled(courses)
+    nodes, handoffs = nodes_of(tally), handoffs_of(tally)
+    by_handoff = table(handoffs, courses)
+    node_rows = node_reports(tally, nodes, table(nodes, courses))
+    handoff_rows = handoff_reports(tally, handoffs, by_handoff)
+    accepted = compare_runs(nodes, own, "accepted")
+    first_pass = compare_runs(nodes, own, "first_pass")
+    compared = compare_runs(nodes, known, "correct") if known else accepted
+    completed, all_accepted = end_rates(tally, accepted)
+    hand_overs = list(judged(store, labels, reviewed=tally.statuses["interrupted"] > 0))
+    gates = gate_reports(tally, hand_overs)
+    return AuditReport(
+        store=name,
+        runs=run_counts(tally),
+        sampled=tally.sampled,
+        nodes=node_rows,
+        handoffs=handoff_rows,
+        completed=completed,
+        accepted=all_accepted,
+        correct=compared.observed if known else None,
+        basis="correct" if known else "accepted",
+        product=compared.product,
+        observed=compared.observed,
+        gap=compared.gap,
+        compared=compared,
+        first_pass=first_pass,
+        weakest=weakest(handoff_rows, by_handoff, tally.runs),
+        gates=gates,
+        next_gates=next_gates(
+            tally,
+            nodes,
+            node_rows,
+            handoff_rows,
+            compared,
+            hand_overs,
+            _unexplained(nodes, known),
+        ),
+    )
+
+
+def _beside(store: Store) -> Iterable[Label]:
+    if isinstance(store, SqliteStore | JsonlStore):
+        return read_labels(labels_beside(store.path))
+    return ()
+
+
+def _unexplained(nodes: Units, known: list[tuple[Course, int]]) -> Rate | None:
+    """Return how often labelled runs were wrong in which every hand-over was accepted."""
+    if not known:
+        return None
+    seen = table(nodes, known)
+    clean = (seen.tried == seen.passed).all(-1)
+    n = sum(times for place, (_, times) in enumerate(known) if clean[place])
+    wrong = sum(
+        times for place, (course, times) in enumerate(known) if clean[place] and not course.correct
+    )
+    return rate(wrong, n)

@@ -1,0 +1,145 @@
+"""What labels say: of runs, of single hand-overs, and of the gates that were asked about them.
+
+Labels come from a file (see `coordgate.labels`), and from what reviewers did with escalations: an
+approved candidate was correct, an edited or rejected one was not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import Final, NamedTuple
+
+from coordgate.audit.intervals import rate
+from coordgate.audit.report import GateReport
+from coordgate.audit.tally import Tally
+from coordgate.labels import Label
+from coordgate.record import Attempt, RunId, Transition
+from coordgate.stores import SqliteStore, Store
+from coordgate.stores.connection import connect, said
+
+_MEANS: Final = {"approve": True, "edit": False, "reject": False}
+
+_REVIEWED: Final = """
+    SELECT DISTINCT t.thread, t.run FROM transitions t WHERE t.status = 'interrupted' OR t.id IN
+        (SELECT transition FROM attempts WHERE decision IS NOT NULL)
+    ORDER BY t.run
+"""
+
+
+class Judged(NamedTuple):
+    """A hand-over of which it is known whether it was correct."""
+
+    node: str
+    """The node's name."""
+    attempt: Attempt
+    """The attempt that made it."""
+    correct: bool
+    """Whether it was."""
+    passed: bool
+    """Whether its gates accepted it, and the label means it and not the whole run."""
+
+
+def of_runs(labels: Iterable[Label]) -> dict[str, bool]:
+    """Return whether each labelled run was correct; several sources must all say so."""
+    found: dict[str, bool] = {}
+    for label in labels:
+        if label.node is None and label.transition is None and label.attempt is None:
+            found[label.run] = found.get(label.run, True) and label.correct
+    return found
+
+
+def judged(store: Store, labels: Iterable[Label], *, reviewed: bool) -> Iterator[Judged]:
+    """Yield the hand-overs that are labelled, or that a reviewer has decided on.
+
+    A label of a whole run is taken as that of the hand-over that went out: the last transition
+    that ended the graph. `reviewed` says whether there is anything that waited for a person.
+    """
+    by_run: dict[str, list[Label]] = {}
+    for label in labels:
+        by_run.setdefault(label.run, []).append(label)
+    for run, given in by_run.items():
+        transitions = list(store.transitions(run))
+        for label in given:
+            for each in _meant(label, transitions):
+                attempt = _attempt(label, each)
+                if attempt is not None:
+                    own = label.node is not None or label.transition is not None
+                    last = attempt is each.attempts[-1] and each.status == "accepted"
+                    yield Judged(each.node, attempt, label.correct, own and last)
+    if reviewed:
+        yield from _reviews(store)
+
+
+def _meant(label: Label, transitions: list[Transition]) -> list[Transition]:
+    if label.transition is not None:
+        return [each for each in transitions if each.number == label.transition]
+    if label.node is not None:
+        return [each for each in transitions if each.node == label.node.rpartition("|")[2]]
+    outer = [each for each in transitions if not each.goto and "|" not in each.namespace]
+    return outer[-1:]
+
+
+def _attempt(label: Label, transition: Transition) -> Attempt | None:
+    if label.attempt is None:
+        return transition.attempts[-1] if transition.attempts else None
+    return next((each for each in transition.attempts if each.number == label.attempt), None)
+
+
+def _reviews(store: Store) -> Iterator[Judged]:
+    asked: dict[tuple[str | None, str], Attempt] = {}
+    for thread, run in _reviewed(store):
+        for each in store.transitions(run):
+            task = (thread, each.namespace)
+            for attempt in each.attempts:
+                correct = _MEANS.get(attempt.decision or "")
+                candidate = asked.get(task)
+                if attempt.decision and candidate is not None and correct is not None:
+                    yield Judged(each.node, candidate, correct, passed=False)
+                if attempt.verdicts:
+                    asked[task] = attempt
+            if each.status != "interrupted":
+                asked.pop(task, None)
+
+
+def _reviewed(store: Store) -> Iterator[tuple[str | None, str]]:
+    if not isinstance(store, SqliteStore):
+        for run in store.runs(newest_first=False):
+            yield run.thread, run.id
+        return
+    with said(store.path, "read"), closing(connect(store.path, "read", 5.0)) as database:
+        for thread, run in database.execute(_REVIEWED):
+            yield thread, RunId(run)
+
+
+def gate_reports(tally: Tally, known: Iterable[Judged]) -> tuple[GateReport, ...]:
+    """Return what is known of each gate that was asked about a hand-over with a label."""
+    seen: dict[tuple[str, str], Counter[tuple[bool, bool]]] = {}
+    for each in known:
+        for verdict in each.attempt.verdicts:
+            counts = seen.setdefault((each.node, verdict.gate), Counter())
+            counts[verdict.passed, each.correct] += 1
+    return tuple(
+        _gate_report(tally, node, gate, counts) for (node, gate), counts in sorted(seen.items())
+    )
+
+
+def _gate_report(
+    tally: Tally, node: str, gate: str, counts: Mapping[tuple[bool, bool], int]
+) -> GateReport:
+    passed_right, passed_wrong = counts.get((True, True), 0), counts.get((True, False), 0)
+    stopped_right, stopped_wrong = counts.get((False, True), 0), counts.get((False, False), 0)
+    wrong, right = passed_wrong + stopped_wrong, passed_right + stopped_right
+    said_of = tally.verdicts.get((node, gate))
+    return GateReport(
+        node=node,
+        gate=gate,
+        asked=said_of.asked if said_of else 0,
+        passed=said_of.passed if said_of else 0,
+        precision=rate(stopped_wrong, stopped_wrong + stopped_right),
+        recall=rate(stopped_wrong, wrong),
+        false_accept=rate(passed_wrong, wrong),
+        false_reject=rate(stopped_right, right),
+        correct_if_passed=rate(passed_right, passed_right + passed_wrong),
+    )

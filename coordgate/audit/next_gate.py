@@ -1,0 +1,212 @@
+"""The next gate: what a gate on each hand-over that loses something would bring, and cost."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from coordgate.audit.intervals import Interval, Rate, rate
+from coordgate.audit.labels import Judged
+from coordgate.audit.parts import Units, totals
+from coordgate.audit.report import Compared, Handoff, NextGate, NodeReport
+from coordgate.audit.tally import Spending, Tally
+
+DETECTION: Final = 0.9
+"""How likely a gate that is not there yet is taken to reject a wrong hand-over."""
+
+FALSE_ALARM: Final = 0.02
+"""How likely it is taken to reject a right one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """How a node's hand-overs were seen to go wrong."""
+
+    rate: Rate
+    """How often."""
+    detection: float
+    """How likely the gate finds such a one."""
+    reason: str
+    """What was seen, in words."""
+
+
+def next_gates(
+    tally: Tally,
+    units: Units,
+    nodes: Sequence[NodeReport],
+    handoffs: Sequence[Handoff],
+    whole: Compared,
+    known: Sequence[Judged],
+    unexplained: Rate | None,
+) -> tuple[NextGate, ...]:
+    """Return what a gate with one retry on each node's hand-over would bring, the best first.
+
+    Of a hand-over that goes wrong with chance w, the gate finds a share d, and the repeat is right
+    with chance r; of a right one it rejects a share f, which is repeated as well. So the share that
+    is right grows from c = 1 - w to c (1 - f) + (c f + w d) r (1 - f), and the whole in the same
+    proportion, once for each time that a run comes by, if nodes fail independently. The interval
+    takes w and r at the ends of theirs.
+
+    Args:
+        tally: What was read.
+        units: Its nodes.
+        nodes: Their reports, in the same order.
+        handoffs: The handoffs.
+        whole: How often runs come out well.
+        known: The hand-overs of which it is known whether they were correct.
+        unexplained: How often runs whose hand-overs were all accepted were not correct; None
+            without labels of runs.
+    """
+    if whole.observed.estimate is None:
+        return ()
+    runs = max(1, tally.runs)
+    found: list[NextGate] = []
+    for node, loss in zip(nodes, _losses(tally, units, nodes, known, unexplained), strict=True):
+        if loss is None or not loss.rate.estimate or node.transitions == 0:
+            continue
+        again = _again(tally, node)
+        visits = node.transitions / runs
+        low, middle, high = (
+            _gain(w, r, loss.detection, visits, whole.observed.estimate)
+            for w, r in (
+                (loss.rate.low, again.low),
+                (loss.rate.estimate, again.estimate or 0.0),
+                (loss.rate.high, again.high),
+            )
+        )
+        calls = _calls(loss, visits)
+        tokens, seconds = _each(tally, node)
+        checking = visits * _checking(tally)
+        found.append(
+            NextGate(
+                producer=node.node,
+                consumer=" | ".join(h.consumer for h in handoffs if h.producer == node.node),
+                reason=loss.reason,
+                loss=loss.rate,
+                gain=Interval(middle, min(low, middle), max(high, middle)),
+                calls=calls,
+                tokens=None if tokens is None else _scaled(calls, tokens, 0.0),
+                seconds=_scaled(calls, seconds, checking),
+                gain_per_call=middle / calls.estimate if calls.estimate else 0.0,
+            )
+        )
+    found = [each for each in found if (each.gain.estimate or 0.0) > 0]
+    return tuple(sorted(found, key=lambda each: -each.gain_per_call))
+
+
+def _gain(wrong: float, again: float, detection: float, visits: float, whole: float) -> float:
+    right, alarm = 1 - wrong, FALSE_ALARM
+    if right <= 0:
+        return (1 - whole) * detection * again
+    better = right * (1 - alarm) + (right * alarm + wrong * detection) * again * (1 - alarm)
+    return min(1 - whole, whole * (math.pow(better / right, visits) - 1))
+
+
+def _losses(
+    tally: Tally,
+    units: Units,
+    nodes: Sequence[NodeReport],
+    known: Sequence[Judged],
+    unexplained: Rate | None,
+) -> list[_Loss | None]:
+    refused = _refused(tally)
+    labelled: Counter[tuple[str, bool]] = Counter(
+        (each.node, each.correct) for each in known if each.passed
+    )
+    silent = [node.node for node in nodes if not node.gates]
+    found: list[_Loss | None] = []
+    for node, seen in zip(nodes, totals(units, tally), strict=True):
+        plain = node.node.rpartition("|")[2]
+        failed = seen[0] - seen[2] - refused[node.node, "own"]
+        handed = refused[node.node, "on"]
+        wrong, right = labelled[plain, False], labelled[plain, True]
+        if failed + handed > 0:
+            trials = seen[0] - refused[node.node, "own"]
+            words = [
+                f"{count} of {trials} {what}"
+                for count, what in (
+                    (failed, "did not pass in the end"),
+                    (handed, "were refused by who was handed them"),
+                )
+                if count
+            ]
+            lost = min(trials, failed + handed)
+            found.append(_Loss(rate(lost, trials), 1.0, "; ".join(words)))
+        elif wrong:
+            said = f"{wrong} of {wrong + right} that passed were labelled wrong"
+            found.append(_Loss(rate(wrong, wrong + right), DETECTION, said))
+        elif unexplained is not None and unexplained.estimate and node.node in silent and not right:
+            share = unexplained.estimate / len(silent)
+            shared = Rate(unexplained.n, None, share, 0.0, unexplained.high)
+            said = (
+                f"no gate looks at it, and {unexplained.successes} of {unexplained.n} runs whose "
+                f"hand-overs all passed were wrong; split evenly among {len(silent)} such nodes"
+            )
+            found.append(_Loss(shared, DETECTION, said))
+        else:
+            found.append(None)
+    return found
+
+
+def _refused(tally: Tally) -> Counter[tuple[str, str]]:
+    """Count inputs refused: of each node its own, and those that it handed on."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for number, kind in enumerate(tally.kinds):
+        if kind.refused and kind.counts:
+            counts[kind.node, "own"] += tally.seen[number]
+            for producer in kind.producers:
+                counts[producer, "on"] += tally.seen[number]
+    return counts
+
+
+def _again(tally: Tally, node: NodeReport) -> Rate:
+    """Return how often a repeat is accepted: the node's own repeats, else anybody's, else firsts.
+
+    That a repeat is as good as a first attempt is what the last resort supposes.
+    """
+    own: list[int] = [0, 0]
+    anybody: list[int] = [0, 0]
+    for number, kind in enumerate(tally.kinds):
+        for rung, outcome in kind.attempts[1:]:
+            if rung == "retry":
+                for counts in (own, anybody) if kind.node == node.node else (anybody,):
+                    counts[0] += tally.seen[number] * (outcome == "accepted")
+                    counts[1] += tally.seen[number]
+    for good, made in (own, anybody):
+        if made:
+            return rate(good, made)
+    return node.first_pass
+
+
+def _each(tally: Tally, node: NodeReport) -> tuple[float | None, float]:
+    """Return the tokens and seconds of one attempt, on average."""
+    spent = [tally.spending.get((node.node, good), Spending()) for good in (True, False)]
+    attempts = sum(each.attempts for each in spent)
+    metered = sum(each.metered for each in spent)
+    tokens = sum(each.tokens_in + each.tokens_out for each in spent)
+    seconds = sum(each.seconds for each in spent)
+    return (tokens / metered if metered else None), seconds / max(1, attempts)
+
+
+def _checking(tally: Tally) -> float:
+    """Return the seconds that one look of a gate takes, on average of those that there are."""
+    asked = sum(each.asked for each in tally.verdicts.values())
+    return sum(each.seconds for each in tally.verdicts.values()) / max(1, asked)
+
+
+def _calls(loss: _Loss, visits: float) -> Interval:
+    """Return how many further bodies run: one for each hand-over that the gate rejects."""
+    low, middle, high = (
+        visits * ((1 - wrong) * FALSE_ALARM + wrong * loss.detection)
+        for wrong in (loss.rate.low, loss.rate.estimate or 0.0, loss.rate.high)
+    )
+    return Interval(middle, min(low, middle), max(high, middle))
+
+
+def _scaled(amount: Interval, by: float, plus: float) -> Interval:
+    return Interval(
+        (amount.estimate or 0.0) * by + plus, amount.low * by + plus, amount.high * by + plus
+    )
