@@ -1,10 +1,14 @@
 """Agent graphs on LangGraph with handoff contracts, validation gates, policies and a record."""
 
 from coordgate.answers import Approve, Edit, Reject, RetryWith
+from coordgate.budget import Budget
+from coordgate.circuit import Circuit
 from coordgate.contract import Contract
 from coordgate.drawing import draw
 from coordgate.effects import idempotency_key
 from coordgate.errors import (
+    BudgetExceeded,
+    CircuitOpen,
     ConfigurationError,
     ContractViolation,
     CoordgateError,
@@ -35,6 +39,10 @@ from coordgate.tracer import Tracer
 
 __all__ = [
     "Approve",
+    "Budget",
+    "BudgetExceeded",
+    "Circuit",
+    "CircuitOpen",
     "ConfigurationError",
     "Contract",
     "ContractViolation",

@@ -20,6 +20,7 @@ from importlib.metadata import version
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -31,8 +32,10 @@ try:
     from langgraph._internal._config import patch_config
     from langgraph._internal._constants import (
         CONFIG_KEY_CALL,
+        CONFIG_KEY_CHECKPOINT_NS,
         CONFIG_KEY_CHECKPOINTER,
         CONFIG_KEY_READ,
+        CONFIG_KEY_RESUMING,
         CONFIG_KEY_RUNTIME,
         CONFIG_KEY_SCRATCHPAD,
         CONFIG_KEY_SEND,
@@ -291,6 +294,27 @@ def contains_graph(node: PregelNode) -> bool:
 def retry_policies(app: Pregel[Any, Any, Any, Any], node: PregelNode) -> tuple[RetryPolicy, ...]:
     """Return the LangGraph retry policies in force on a node: its own, else the graph's."""
     return tuple(node.retry_policy or app.retry_policy or ())
+
+
+# A run of a graph: what it is invoked with
+
+
+def saver_of(app: Any, config: RunnableConfig) -> BaseCheckpointSaver[Any] | None:
+    """Return the saver that a graph uses when it is invoked with a config, if any."""
+    if app.checkpointer is False:
+        return None
+    found = config.get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER) or app.checkpointer
+    return found if isinstance(found, BaseCheckpointSaver) else None
+
+
+def namespace_of(config: RunnableConfig) -> str:
+    """Return the checkpoint namespace that a graph is invoked in: empty, unless it is nested."""
+    return str(config.get("configurable", {}).get(CONFIG_KEY_CHECKPOINT_NS) or "")
+
+
+def is_resuming(config: RunnableConfig) -> bool:
+    """Return whether the graph around a nested one goes on where it had stopped."""
+    return bool(config.get("configurable", {}).get(CONFIG_KEY_RESUMING))
 
 
 # Guarded copies

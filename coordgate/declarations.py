@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import Runnable
@@ -17,7 +17,7 @@ from coordgate.contract import Contract, HandoverCheck, nearest
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate
 from coordgate.node import NodeGuard, retry_engine
-from coordgate.policy import Degrade, Retry
+from coordgate.policy import Degrade, Fallback, Retry
 from coordgate.schema import bare, fields_of, type_name
 from coordgate.statekey import ROOT
 
@@ -112,6 +112,28 @@ def no_such_node(app: Any, name: str, within: str) -> ConfigurationError:
     if inside:
         hint = f"; did you mean {' or '.join(map(repr, inside))}, a node of the subgraph?"
     return ConfigurationError(f"guard(nodes=...): the graph has no node {meant!r}{hint}")
+
+
+def check_external(where: str, spec: NodeGuard, transports: Sequence[Any]) -> None:
+    """Refuse what would run a body after one whose effect may have happened.
+
+    Raises:
+        ConfigurationError: a policy, coordgate's or LangGraph's, says so.
+    """
+    if transports:
+        raise ConfigurationError(
+            f"{where}: effects='external' and a LangGraph retry policy contradict each other: it "
+            "must not be run again by itself; add it with retry_policy=[], or declare "
+            "effects='idempotent'"
+        )
+    rungs = spec.policy.rungs if spec.policy else ()
+    for rung in rungs:
+        if isinstance(rung, Retry | Fallback):
+            raise ConfigurationError(
+                f"{where}: a node inside it has effects='external', and {type(rung).__name__} "
+                "could do over what that one has done; put the policy on the other nodes inside "
+                "it, or declare effects='idempotent'"
+            )
 
 
 def check_engines(where: str, name: str, spec: NodeGuard, node: Any) -> None:

@@ -19,7 +19,7 @@ from coordgate.asking import ask_in_threads, ask_together
 from coordgate.body import Joined, Told, sequence, takes_feedback
 from coordgate.calls import COUNTER, COUNTING
 from coordgate.channels import control_channels, target_of
-from coordgate.effects import abegin, begin
+from coordgate.entry import aenter, afinish, enter, finish
 from coordgate.errors import ContractViolation, HandoffError
 from coordgate.handover import Handover
 from coordgate.ladder import Ladder
@@ -199,8 +199,8 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.unreceived and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
-            if self.plan.acts:
-                begin(turn)
+            if turn.enters:
+                enter(turn)
             output = body.at_once.invoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
@@ -210,6 +210,8 @@ class GuardedSeq(lg.RunnableSeq):
             RUNNING.reset(token)
             if turn.counting is not None:
                 COUNTER.reset(turn.counting)
+            if turn.enters:
+                finish(turn)
         return output
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -220,8 +222,8 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.unreceived and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
-            if self.plan.acts:
-                await abegin(turn)
+            if turn.enters:
+                await aenter(turn)
             output = await body.at_once.ainvoke(turn.given, turn.config, **kwargs)
             turn.commit(config)
         except BaseException as error:
@@ -231,6 +233,8 @@ class GuardedSeq(lg.RunnableSeq):
             RUNNING.reset(token)
             if turn.counting is not None:
                 COUNTER.reset(turn.counting)
+            if turn.enters:
+                await afinish(turn)
         return output
 
     async def astream(
@@ -246,8 +250,8 @@ class GuardedSeq(lg.RunnableSeq):
         try:
             if turn.unreceived and self.plan.intake is not None:
                 turn.receive(self.plan.intake)
-            if self.plan.acts:
-                await abegin(turn)
+            if turn.enters:
+                await aenter(turn)
             async for chunk in lg.RunnableSeq.astream(
                 body.steps, turn.given, turn.config, **kwargs
             ):
@@ -260,6 +264,8 @@ class GuardedSeq(lg.RunnableSeq):
             RUNNING.reset(token)
             if turn.counting is not None:
                 COUNTER.reset(turn.counting)
+            if turn.enters:
+                await afinish(turn)
 
     def _begin(  # noqa: C901 - one call on every node's run, where several would cost
         self, input: Any, config: RunnableConfig, kwargs: dict[str, Any]
@@ -286,7 +292,9 @@ class GuardedSeq(lg.RunnableSeq):
         body = self._bodies[-1]
         if ladder is not None and not isinstance(turn.rung, Retry | None):
             body = self._bodies[ladder.place.position]
-        if plan.holds or (plan.climbs and turn.run is not None and turn.run.streams):
+        run = turn.run
+        turn.enters = plan.enters or (run is not None and run.account is not None)
+        if plan.holds or (plan.climbs and run is not None and run.streams):
             turn.tap = StreamTap(turn.config, hold=plan.holds)
             turn.config = turn.tap.config
         if plan.enforces and (plan.climbs or plan.transports) and lg.is_timed(config):

@@ -7,6 +7,8 @@
     ├── HandoffError            a node's hand-over failed while the graph ran
     │   ├── ContractViolation   a value breaks the type or key that was agreed
     │   └── GateRejected        the values are well formed, but a gate did not pass
+    ├── BudgetExceeded          a node was not run, since the run's budget is spent
+    ├── CircuitOpen             a node was not run, since what it depends on keeps failing
     ├── UngatedError            a gated node, or what needs one, ran where nobody has guarded
     ├── StoreError              a trace file cannot be read or written
     └── UnsupportedLangGraph    the installed LangGraph is not one that coordgate works on
@@ -17,7 +19,7 @@ coordgate policy has given up on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -135,3 +137,73 @@ class GateRejected(HandoffError):
 
     def _headline(self) -> str:
         return f"node {self.node!r} was rejected by gate {self.gate!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run, or a node in it, has spent."""
+
+    attempts: int = 0
+    """How often a body was run."""
+    tokens: int = 0
+    """Tokens sent and received, as far as they are known."""
+    usd: float = 0.0
+    """US dollars, as far as prices are known."""
+    seconds: float = 0.0
+    """How long it took: a run from its start to now, a node all its attempts together."""
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        plural = "" if self.attempts == 1 else "s"
+        return (
+            f"{self.attempts} attempt{plural}, {self.tokens} tokens, {self.usd:.4f} USD, "
+            f"{self.seconds:.1f} s"
+        )
+
+
+class BudgetExceeded(CoordgateError):
+    """A node was not run, since the run's budget is spent. Says what was spent where."""
+
+    def __init__(
+        self, node: str, over: Sequence[str], spent: Spent, nodes: Mapping[str, Spent]
+    ) -> None:
+        """Carry the limits that are reached, the sum, and what each node has spent."""
+        super().__init__(node, tuple(over), spent, dict(nodes))
+        self.node = node
+        self.over = tuple(over)
+        self.spent = spent
+        self.nodes = dict(nodes)
+
+    def __str__(self) -> str:
+        """Return the limits that are reached, one line per node, and the remedy."""
+        lines = [
+            f"node {self.node!r} was not run, since the run's budget is spent: "
+            f"{', '.join(self.over)}",
+            *(f"  - {name}: {each}" for name, each in self.nodes.items()),
+            f"  in all: {self.spent}",
+            "Remedy: raise the budget and invoke again with None to go on, or end the node's "
+            "policy with a rung that spends nothing, such as Degrade({...}) or Escalate('role')",
+        ]
+        return "\n".join(lines)
+
+
+class CircuitOpen(CoordgateError):
+    """A node was not run, since what it depends on has kept failing."""
+
+    def __init__(self, node: str, circuit: str, failures: int, seconds: float, last: str) -> None:
+        """Carry the circuit, how it came to open, and in how many seconds it is tried again."""
+        super().__init__(node, circuit, failures, seconds, last)
+        self.node = node
+        self.circuit = circuit
+        self.failures = failures
+        self.seconds = seconds
+        self.last = last
+
+    def __str__(self) -> str:
+        """Return what is open, why, and when it is tried again."""
+        return (
+            f"node {self.node!r} was not run: circuit open: {self.circuit!r} has failed "
+            f"{self.failures} times in a row, at last with {self.last}; it is tried again in "
+            f"{self.seconds:.1f} s. Remedy: add a rung above Retry that does not need it, such as "
+            "Fallback(...) or Degrade({...})"
+        )

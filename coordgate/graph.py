@@ -12,9 +12,16 @@ from langgraph.graph import END
 from langgraph.types import Command
 
 from coordgate import _langgraph as lg
+from coordgate.budget import Budget
 from coordgate.channels import command_ends, input_keys, state_keys, static_targets
 from coordgate.contract import Contract, HandoverCheck, InputCheck
-from coordgate.declarations import check_engines, check_gate_keys, check_stated, no_such_node
+from coordgate.declarations import (
+    check_engines,
+    check_external,
+    check_gate_keys,
+    check_stated,
+    no_such_node,
+)
 from coordgate.drawing import graph_bundle, graph_html, graph_text
 from coordgate.engine import GuardedSeq, GuardedWrite
 from coordgate.errors import ConfigurationError
@@ -22,7 +29,7 @@ from coordgate.flow import Flow, flow_of, taken_away
 from coordgate.guarded import GraphGuard, GuardedGraph
 from coordgate.node import NodeGuard, declared_on
 from coordgate.plan import NodePlan
-from coordgate.policy import Degrade, Escalate, Fallback, Retry
+from coordgate.policy import Degrade, Escalate
 from coordgate.prices import Prices
 from coordgate.record import Mode
 from coordgate.retries import merged_retries
@@ -45,6 +52,7 @@ def guard(
     mode: Mode = "enforce",
     tracer: Tracer | Sink | str | PathLike[str] | None = None,
     prices: Prices | str | PathLike[str] | None = None,
+    budget: Budget | None = None,
 ) -> Graph:
     """Return the same kind of graph with every node guarded; the one given stays as it is.
 
@@ -54,8 +62,9 @@ def guard(
 
     `mode="observe"` changes nothing that a caller can see, and records what would have failed.
     `tracer` is a Tracer, or a path or sink for one. `prices` is what models cost, or a TOML file
-    of it; a model that it does not name costs an unknown amount. Guarding twice is guarding once:
-    what is given the second time is laid over the first.
+    of it; a model that it does not name costs an unknown amount. `budget` is what a run may spend,
+    subgraphs and resumes included. Guarding twice is guarding once: what is given the second time
+    is laid over the first.
 
     Raises:
         ConfigurationError: the target is no graph, a name is no node, or a declaration cannot work.
@@ -74,7 +83,9 @@ def guard(
         tracer = Tracer(tracer)
     if isinstance(prices, str | PathLike):
         prices = Prices.load(prices)
-    settings = GraphGuard(declared, mode=mode, tracer=tracer, prices=prices)
+    if not isinstance(budget, Budget | None):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+        raise ConfigurationError(f"guard(budget={budget!r}): use Budget(attempts=..., usd=...)")
+    settings = GraphGuard(declared, mode=mode, tracer=tracer, prices=prices, budget=budget)
     if isinstance(target, lg.StateGraph):
         return cast("Graph", _guarded_builder(target, settings))
     if isinstance(target, lg.Pregel):
@@ -161,6 +172,7 @@ def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
         mode=settings.mode,
         tracer=settings.tracer,
         prices=settings.prices,
+        budget=settings.budget,
         unchecked=sorted(set(unchecked)),
     )
     if guarded.unchecked and settings.mode == "enforce":
@@ -209,7 +221,7 @@ def _guarded_node(
     if part.mode == "enforce":
         _check_waiting(app, where, spec)
         if external:
-            _check_external(where, spec, transports)
+            check_external(where, spec, transports)
             if flow is not None:
                 flow.external.add(name)
         check_engines(where, name, spec, node)
@@ -232,6 +244,7 @@ def _guarded_node(
         retries_on=lg.retries_on,
         external=external,
         flow=flow,
+        encloses=subgraph is not None,
     )
     write = GuardedWrite(node.flat_writers[0], plan)
     seq = GuardedSeq(node.node, plan, write, node, subgraph)
@@ -294,24 +307,6 @@ def _has_external(subgraph: Any) -> bool:
     return any(each.node.plan.external for each in nodes if isinstance(each.node, GuardedSeq))
 
 
-def _check_external(where: str, spec: NodeGuard, transports: Sequence[Any]) -> None:
-    """Refuse what would run a body after one whose effect may have happened."""
-    if transports:
-        raise ConfigurationError(
-            f"{where}: effects='external' and a LangGraph retry policy contradict each other: it "
-            "must not be run again by itself; add it with retry_policy=[], or declare "
-            "effects='idempotent'"
-        )
-    rungs = spec.policy.rungs if spec.policy else ()
-    for rung in rungs:
-        if isinstance(rung, Retry | Fallback):
-            raise ConfigurationError(
-                f"{where}: a node inside it has effects='external', and {type(rung).__name__} "
-                "could do over what that one has done; put the policy on the other nodes inside "
-                "it, or declare effects='idempotent'"
-            )
-
-
 def _by_depth(
     nodes: Mapping[str, NodeGuard],
 ) -> tuple[dict[str, NodeGuard], dict[str, dict[str, NodeGuard]]]:
@@ -332,7 +327,11 @@ def _laid_over(new: GraphGuard, old: GraphGuard) -> GraphGuard:
     for name, each in new.nodes.items():
         nodes[name] = each.over(nodes.get(name))
     return GraphGuard(
-        nodes, mode=new.mode, tracer=new.tracer or old.tracer, prices=new.prices or old.prices
+        nodes,
+        mode=new.mode,
+        tracer=new.tracer or old.tracer,
+        prices=new.prices or old.prices,
+        budget=new.budget or old.budget,
     )
 
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, ensure_config
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Command
 
+from coordgate import _langgraph as lg
+from coordgate.accounts import KeptAccount
+from coordgate.budget import Budget
+from coordgate.errors import ConfigurationError
 from coordgate.node import NodeGuard
 from coordgate.prices import Prices
 from coordgate.record import Mode
@@ -34,6 +38,7 @@ class GraphGuard:
         mode: Mode,
         tracer: Tracer | None,
         prices: Prices | None = None,
+        budget: Budget | None = None,
         unchecked: Sequence[str] = (),
         within: str = "",
     ) -> None:
@@ -46,6 +51,7 @@ class GraphGuard:
         self.mode: Mode = mode
         self.tracer = tracer
         self.prices = prices
+        self.budget = budget
         self.unchecked = tuple(unchecked)
         self.within = within
 
@@ -66,6 +72,7 @@ class GuardedGraph:
         if self._joins():
             return super().invoke(input, config, **kwargs)  # type: ignore[misc]
         run = self._run(input, config, kwargs)
+        _open(run)
         token = RUN.set(run)
         try:
             result = super().invoke(input, config, **kwargs)  # type: ignore[misc]
@@ -76,25 +83,26 @@ class GuardedGraph:
             RUN.reset(token)
         if self._pauses(kwargs):
             run.interrupted |= bool(self._next(config))
-        run.finish(None)
+        _finish(run, None)
         return result
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Invoke the graph, as LangGraph does, within a recorded run."""
         if self._joins():
             return await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
-        run = self._run(input, config, kwargs)
+        run = self._run(input, config, kwargs, awaited=True)
+        await _aopen(run)
         token = RUN.set(run)
         try:
             result = await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
         except BaseException as error:
-            _finish(run, error)
+            await _afinish(run, error)
             raise
         finally:
             RUN.reset(token)
         if self._pauses(kwargs):
             run.interrupted |= bool(await self._anext(config))
-        run.finish(None)
+        await _afinish(run, None)
         return result
 
     def stream(
@@ -115,6 +123,7 @@ class GuardedGraph:
         self, flow: Any, input: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> Iterator[Any]:
         run = self._run(input, config, kwargs)
+        _open(run)
         try:
             while True:
                 # The run is current only while the graph works, not while its caller does.
@@ -128,19 +137,20 @@ class GuardedGraph:
                 yield chunk
         except GeneratorExit:
             flow.close()
-            run.finish(None, cancelled=True)
+            _finish(run, None, cancelled=True)
             raise
         except BaseException as error:
             _finish(run, error)
             raise
         if self._pauses(kwargs):
             run.interrupted |= bool(self._next(config))
-        run.finish(None)
+        _finish(run, None)
 
     async def _astreamed(
         self, flow: Any, input: Any, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> AsyncIterator[Any]:
-        run = self._run(input, config, kwargs)
+        run = self._run(input, config, kwargs, awaited=True)
+        await _aopen(run)
         try:
             while True:
                 token = RUN.set(run)
@@ -153,21 +163,36 @@ class GuardedGraph:
                 yield chunk
         except GeneratorExit:
             await flow.aclose()
-            run.finish(None, cancelled=True)
+            await _afinish(run, None, cancelled=True)
             raise
         except BaseException as error:
-            _finish(run, error)
+            await _afinish(run, error)
             raise
         if self._pauses(kwargs):
             run.interrupted |= bool(await self._anext(config))
-        run.finish(None)
+        await _afinish(run, None)
 
     def _joins(self) -> bool:
         """Whether this graph is part of a run that is already being recorded, as a subgraph is."""
         run = RUN.get()
-        return run is not None and (run.tracer is not None or self.coordgate.tracer is None)
+        if run is None or (run.tracer is None and self.coordgate.tracer is not None):
+            return False
+        own = self.coordgate.budget
+        if own is not None and (run.account is None or run.account.budget is not own):
+            raise ConfigurationError(
+                f"graph {self.name!r} has a budget of its own, and is run within a run of "  # type: ignore[attr-defined]
+                f"{run.graph!r}; a budget is for a whole run: give it to the outermost graph"
+            )
+        return True
 
-    def _run(self, input: Any, config: RunnableConfig | None, kwargs: dict[str, Any]) -> RunContext:
+    def _run(
+        self,
+        input: Any,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        *,
+        awaited: bool = False,
+    ) -> RunContext:
         guard = self.coordgate
         modes = kwargs.get("stream_mode")
         streams = (
@@ -184,6 +209,16 @@ class GuardedGraph:
         run = RunContext(self.name, thread, guard.mode, guard.tracer, streams, guard.prices)  # type: ignore[attr-defined]
         if isinstance(input, Command):
             run.resumed = _answers_one(input.resume)
+        outer = RUN.get()
+        if outer is not None:
+            run.account = outer.account
+        elif guard.budget is not None:
+            own = ensure_config(config)
+            run.goes_on = input is None or isinstance(input, Command) or lg.is_resuming(own)
+            saver, namespace = lg.saver_of(self, own), lg.namespace_of(own)
+            run.account = KeptAccount(
+                guard.budget, run.id, saver, thread, namespace, awaited=awaited
+            )
         return run
 
     def _pauses(self, kwargs: dict[str, Any]) -> bool:
@@ -207,9 +242,37 @@ def _answers_one(resume: Any) -> bool:
     return resume is not None and not mapped
 
 
-def _finish(run: RunContext, error: BaseException | None) -> None:
+def _open(run: RunContext) -> None:
+    """Go on with what an earlier part of the run has spent."""
+    if run.account is not None and run.goes_on:
+        run.account.load()
+
+
+async def _aopen(run: RunContext) -> None:
+    """Do what `_open` does, in the event loop."""
+    if run.account is not None and run.goes_on:
+        await run.account.aload()
+
+
+def _finish(run: RunContext, error: BaseException | None, *, cancelled: bool = False) -> None:
+    over = _ended(run, error, cancelled=cancelled)
+    if run.account is not None and run.account.run == run.id:
+        run.account.close(over=over)
+
+
+async def _afinish(
+    run: RunContext, error: BaseException | None, *, cancelled: bool = False
+) -> None:
+    over = _ended(run, error, cancelled=cancelled)
+    if run.account is not None and run.account.run == run.id:
+        await run.account.aclose(over=over)
+
+
+def _ended(run: RunContext, error: BaseException | None, *, cancelled: bool) -> bool:
+    """Record how a run has ended; return whether nothing of it is left to be done."""
     if isinstance(error, GraphBubbleUp):
         run.interrupted |= isinstance(error, GraphInterrupt)
         run.finish(None)
-    else:
-        run.finish(error, cancelled=error is not None and not isinstance(error, Exception))
+        return False
+    run.finish(error, cancelled=cancelled or not isinstance(error, Exception | None))
+    return error is None and not cancelled and not run.interrupted

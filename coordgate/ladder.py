@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Protocol
 
 from langgraph.errors import NodeTimeoutError
@@ -14,7 +15,8 @@ from coordgate.answers import Answer
 from coordgate.calls import retried_by_client
 from coordgate.capture import RawAttempt, RawTransition
 from coordgate.contract import Checked
-from coordgate.errors import ContractViolation, HandoffError
+from coordgate.entry import Entering, leave
+from coordgate.errors import BudgetExceeded, CircuitOpen, ContractViolation, HandoffError
 from coordgate.escalation import Escalation, again, ask_again, close_question, open_question
 from coordgate.flow import Standing
 from coordgate.gate import Judgement, RungName
@@ -35,7 +37,6 @@ from coordgate.policy import (
     rung_name,
 )
 from coordgate.record import Outcome, TransitionStatus
-from coordgate.run import RunContext
 
 TRANSPORT = "transport"
 """The tag, and the name in the record, of a repeat by one of LangGraph's own retry policies."""
@@ -57,28 +58,18 @@ _SPENT = "__coordgate_spent__"
 _LADDER = "__coordgate_ladder__"
 
 
-class Attempting(Protocol):
+class Attempting(Entering, Protocol):
     """What a ladder asks of the attempt that is being made on it."""
 
-    node: NodePlan
-    run: RunContext | None
-    namespace: str
     around: str
-    began: float
     ended: bool
     update: Any
     shipped: Any
     checked: Checked | None
     standing: Standing | None
     declined: bool
-    acted: bool
     reply: Answer | None
     ladder: Ladder | None
-
-    @property
-    def raw(self) -> RawAttempt:
-        """Return the record of this attempt."""
-        ...
 
     def transition(self) -> RawTransition:
         """Return the record of the task, without attempts."""
@@ -172,6 +163,7 @@ class Ladder:
         """Turn the attempt that LangGraph cancelled into a failed one, and decide what is next."""
         if not self.turn.ended:
             self.turn.end("cancelled")
+        leave(self.turn, error)
         last = self.raw.attempts[-1]
         _say(last, error)
         self.climb(error, "error", tuple(last.reasons))
@@ -186,7 +178,8 @@ class Ladder:
         self.rejected = self.turn.update
         self.acted |= self.turn.acted
         given_up = cause == "error" and isinstance(error, HandoffError)
-        spent = self.acted or given_up or self._is_spent(error)
+        down = isinstance(error, CircuitOpen) or (node.circuit and node.circuit.state == "open")
+        spent = self.acted or given_up or bool(down) or self._is_spent(error)
         spent = spent or retried_by_client(error)
         if cause == "error" and not spent:
             position = self._transport(error)
@@ -195,13 +188,19 @@ class Ladder:
                 return
             spent = any(node.retries_on(policy, error) for policy in node.transports)
         if node.policy:
+            broke = self._is_broke()
             jump = _jump(self.turn.raw.judgements)
             closed = self._closed(cause, error)
-            failure = Failure(cause, reasons, jump, spent, self.acted, closed)
+            bodiless = self.acted or broke
+            failure = Failure(cause, reasons, jump, spent, bodiless=bodiless, closed=closed)
             decision = decide(node.policy, self.place, failure)
+            if decision.rung is None and broke and not isinstance(error, BudgetExceeded):
+                # The rung that cannot be afforded is tried, and says what was spent where.
+                failure = replace(failure, bodiless=self.acted)
+                decision = decide(node.policy, self.place, failure)
             if decision.rung is not None:
                 self._step_to(decision, cause, reasons)
-                waits = cause == "error" and isinstance(decision.rung, Retry)
+                waits = cause == "error" and isinstance(decision.rung, Retry) and not broke
                 if waits:
                     made = self.waits[decision.position] = self.waits.get(decision.position, 0) + 1
                     self._keep(error, f"wait:{decision.position}", made)
@@ -210,6 +209,11 @@ class Ladder:
                 return
         self.tag = ""
         self.give_up(error, cause)
+
+    def _is_broke(self) -> bool:
+        """Whether the run can afford no further attempt."""
+        account = None if self.run is None else self.run.account
+        return account is not None and bool(account.over())
 
     def _closed(self, cause: Cause, error: Exception) -> frozenset[int]:
         """Return the positions of the rungs that would leave the node, and cannot."""
@@ -240,7 +244,7 @@ class Ladder:
                 turn.shipped,
                 cause,
                 reasons,
-                repeatable=not (self.acted or self.node.external),
+                repeatable=not (self.acted or self.node.external or self._is_broke()),
             )
 
     def _after_question(self, error: Exception, reasons: tuple[str, ...]) -> None:
@@ -262,8 +266,8 @@ class Ladder:
         else:
             self.history.append(reasons)
             otherwise = question.rung.otherwise if reply is None else None
-            closed = self._closed(question.cause, error)
-            failure = Failure(question.cause, reasons, otherwise, acted=self.acted, closed=closed)
+            bodiless, closed = self.acted or self._is_broke(), self._closed(question.cause, error)
+            failure = Failure(question.cause, reasons, otherwise, bodiless=bodiless, closed=closed)
             decision = decide(node.policy, self.place, failure)
             if decision.rung is None:
                 self.give_up(error, "gate")
@@ -320,7 +324,7 @@ class Ladder:
             remedy += f"; {', and '.join(shut)}"
         if isinstance(error, HandoffError) and error.node == node.name:
             error.attempts, error.remedy = made, remedy
-        elif node.policy:
+        elif node.policy and not isinstance(error, BudgetExceeded | CircuitOpen):
             error.add_note(
                 f"coordgate: node {node.name!r} raised this after {made} attempt(s). {remedy}"
             )

@@ -9,12 +9,13 @@ from typing import Any
 
 from langgraph.types import RetryPolicy
 
+from coordgate.circuit import Circuit, circuit_of
 from coordgate.contract import Checked, HandoverCheck, InputCheck, nearest
 from coordgate.errors import Violation
 from coordgate.flow import Flow
 from coordgate.gate import Gate
 from coordgate.node import NodeGuard
-from coordgate.policy import Escalate
+from coordgate.policy import Escalate, Policy, Retry
 from coordgate.record import Mode
 from coordgate.redaction import shorten
 from coordgate.update import NotAnUpdate, is_handed_up, read, targets
@@ -41,12 +42,13 @@ class NodePlan:
         retries_on: Callable[[RetryPolicy, Exception], bool],
         external: bool = False,
         flow: Flow | None = None,
+        encloses: bool = False,
     ) -> None:
         """Take what `graph` has built.
 
         `known` are the nodes to go to, None for any; `ends` those of them that the node's Commands
         may go to, None for all; `external` says that the node, or one in the graph that it is, has
-        effects that must not happen twice.
+        effects that must not happen twice; `encloses` that it is a graph.
         """
         self.name = name
         self.me = (name,)
@@ -67,7 +69,10 @@ class NodePlan:
         self.slow = tuple(g for g in gates if g.slow or g.is_async)
         self.gates = bool(gates)
         self.external = external
+        self.encloses = encloses
         self.acts = guard.effects != "none"
+        self.circuit = _circuit(guard.policy) if self.enforces else None
+        self.enters = self.acts or self.circuit is not None
         self.routes: tuple[str, ...] | None = None
         """The channels that a plain update writes control to; None if they vary."""
         self.goto: tuple[str, ...] = ()
@@ -124,6 +129,11 @@ class NodePlan:
             for target in goto
             if target in known and target not in ends
         ]
+
+
+def _circuit(policy: Policy | None) -> Circuit | None:
+    given: Any = [rung.circuit for rung in policy.of(Retry) if rung.circuit] if policy else []
+    return circuit_of(given[0]) if given else None
 
 
 def _beside(named: Sequence[str], edges: Sequence[str], kind: str) -> list[Violation]:

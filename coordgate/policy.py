@@ -5,13 +5,28 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, Literal, Protocol, TypeAlias, assert_never, runtime_checkable
 
 from coordgate.errors import ConfigurationError
 from coordgate.gate import RungName
 
 Cause = Literal["input", "contract", "gate", "error"]
 """What failed: what the node was handed, its contract, a gate, or the node itself (it raised)."""
+
+
+@runtime_checkable
+class Breaker(Protocol):
+    """What a `Circuit` is to a policy."""
+
+    name: str
+
+    def enter(self, node: str) -> int:
+        """Ask whether a call may be made."""
+        ...
+
+    def leave(self, era: int, came: Literal["passed", "failed", "unknown"], said: str = "") -> None:
+        """Say what came of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,10 @@ class Retry:
     """The longest wait, in seconds."""
     jitter: bool = field(default=True, kw_only=True)
     """Whether a random part of a second is added to the wait."""
+    circuit: str | Breaker | None = field(default=None, kw_only=True)
+    """The dependency that the node calls, by name, or as a `Circuit`. After repeated errors of
+    transport, in any node of the process that names it, the node is not run, and the ladder goes on
+    above `Retry`, until it answers again."""
 
     def __post_init__(self) -> None:
         """Refuse counts and waits that mean nothing."""
@@ -44,6 +63,12 @@ class Retry:
         if self.wait < 0 or self.max_wait < 0 or self.backoff < 1:
             raise ConfigurationError(
                 "Retry: wait and max_wait are seconds from 0, backoff is 1 or more"
+            )
+        circuit: Any = self.circuit
+        if circuit == "" or not isinstance(circuit, str | Breaker | None):
+            raise ConfigurationError(
+                f"Retry(circuit={self.circuit!r}): give the dependency's name, such as 'openai', "
+                "or a Circuit"
             )
 
 
@@ -179,8 +204,9 @@ class Failure:
     """The rung that a gate asked to jump to."""
     repeated: bool = False
     """True if LangGraph's policy, or a guarded subgraph, has already used its repeats."""
-    acted: bool = False
-    """True if something that must not happen twice has been done, or may have been."""
+    bodiless: bool = False
+    """True if no body may be run any more: what must not happen twice may have happened, or the
+    run's budget is spent."""
     closed: frozenset[int] = frozenset()
     """The positions of rungs that cannot be taken now: they are used up, or lead nowhere."""
 
@@ -232,6 +258,10 @@ class Policy:
                     f"Policy: {type(following).__name__} stands after Degrade, which always "
                     "answers, and would never be reached; put Degrade last"
                 )
+        if len({rung.circuit for rung in rungs if isinstance(rung, Retry) and rung.circuit}) > 1:
+            raise ConfigurationError(
+                "Policy: two Retry rungs name different circuits, and a node has one; drop one"
+            )
         for position, rung in enumerate(rungs):
             if isinstance(rung, Escalate) and rung.otherwise not in {None, "fail"}:
                 later = [rung_name(each) for each in rungs[position + 1 :]]
@@ -291,9 +321,9 @@ def decide(policy: Policy, place: Place, failure: Failure) -> Decision:
 
     A bad input cannot be cured by running the node on it again, so it goes to rungs that do not
     (`SendBack`, `Reroute`, `Escalate`, `Degrade`). A failure that was already repeated elsewhere is
-    not repeated by `Retry`. Once something that must not happen twice may have been done, no body
-    is run any more. `otherwise` jumps forward to the next rung of that name, and fails if there is
-    none; from one that is closed the ladder goes on above.
+    not repeated by `Retry`. `bodiless` leaves the rungs that run no body. `otherwise` jumps forward
+    to the next rung of that name, and fails if there is none; from one that is closed the ladder
+    goes on above.
     """
     rungs = policy.rungs
     end = Decision(None, len(rungs), 0)
@@ -328,8 +358,9 @@ def _applies(rung: Rung, failure: Failure) -> bool:
     if isinstance(rung, Degrade | Escalate | Reroute):
         return True
     if isinstance(rung, SendBack):
-        return failure.cause == "input" or failure.otherwise == "send_back"
-    if failure.cause == "input" or failure.acted:
+        asked = failure.cause == "input" or failure.otherwise == "send_back"
+        return asked and not failure.bodiless
+    if failure.cause == "input" or failure.bodiless:
         return False
     return not (isinstance(rung, Retry) and failure.repeated)
 

@@ -10,6 +10,7 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from coordgate.accounts import KeptAccount
 from coordgate.capture import RawRun, RawTransition
 from coordgate.prices import Prices
 from coordgate.record import Mode, RunStatus
@@ -55,8 +56,10 @@ class RunContext:
     __slots__ = (
         "_handed",
         "_lock",
+        "account",
         "count",
         "error",
+        "goes_on",
         "graph",
         "id",
         "interrupted",
@@ -88,6 +91,8 @@ class RunContext:
         self.streams = streams
         self.prices = prices
         self.started = time.time()
+        self.account: KeptAccount | None = None
+        self.goes_on = False
         self.interrupted = False
         self.resumed = False
         self.error: BaseException | None = None

@@ -20,6 +20,7 @@ from langgraph.types import Command
 from coordgate._langgraph import writes
 from coordgate.answers import Answer
 from coordgate.capture import Passed, RawAttempt, RawTransition, snapshot, snapshots
+from coordgate.entry import leave
 from coordgate.errors import ContractViolation, GateRejected, HandoffError
 from coordgate.escalation import config_for, require_checkpointer, restore
 from coordgate.flow import Standing
@@ -41,6 +42,9 @@ class Turn(HandingOver):
     ended = False
     unreceived = True
     acted = False
+    enters = False
+    counted = False
+    era: int | None = None
     reply: Answer | None = None
     tap: Any = None
     counting: Any = None
@@ -209,6 +213,8 @@ class Turn(HandingOver):
     def fail(self, error: BaseException) -> Ladder | None:
         """End an attempt that raised; decide what comes next, and return the ladder to keep."""
         raw, node = self.raw, self.node
+        if self.enters:
+            leave(self, error)
         if isinstance(error, GraphBubbleUp):
             return self._bubbled(error)
         if not isinstance(error, Exception):

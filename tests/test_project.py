@@ -22,6 +22,10 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 PUBLIC = [
     "Approve",
+    "Budget",
+    "BudgetExceeded",
+    "Circuit",
+    "CircuitOpen",
     "ConfigurationError",
     "Contract",
     "ContractViolation",

@@ -244,5 +244,5 @@ def test_streams_show_nothing_of_what_was_rejected(how: str, mode: str) -> None:
         return [chunk async for chunk in app.astream({}, stream_mode=mode)]
 
     chunks = [*app.stream({}, stream_mode=mode)] if how == "sync" else asyncio.run(collected())
-    assert "bad" not in repr(chunks)
+    assert "'bad'" not in repr(chunks)  # an id may hold it, too
     assert "__coordgate__" not in repr(chunks)
