@@ -25,11 +25,9 @@ from langchain_core.tracers.context import register_configure_hook
 
 from coordgate.asking import GATE
 from coordgate.capture import RawAttempt, RawCall
+from coordgate.endings import finish_of
 from coordgate.run import RUN
 from coordgate.running import RUNNING
-
-_FINISHED = ("finish_reason", "stop_reason", "stopReason", "done_reason")
-"""Where vendors say why an answer ended, in the metadata of the message."""
 
 _RETRIED = "x-stainless-retry-count"
 """What the SDKs of OpenAI, Anthropic and others say in a request's headers."""
@@ -88,6 +86,7 @@ class CallCounter(BaseCallbackHandler):
         with self._lock:
             call = self._open.pop(run_id, None)
             if call is not None:
+                call.answer = _part(kwargs.get("response"))
                 call.error = f"{type(error).__name__}: {error}".rstrip(": ")
                 call.refused = _status(error) is not None
                 self._end(call)
@@ -138,6 +137,14 @@ def _status(error: BaseException) -> int | None:
     return status if isinstance(status, int) and status >= 400 else None
 
 
+def _part(response: LLMResult | None) -> AIMessage | None:
+    """Return what had come of an answer that broke off, if anything had."""
+    for each in response.generations[0] if response and response.generations else ():
+        if isinstance(each, ChatGeneration) and isinstance(each.message, AIMessage):
+            return each.message if each.message.content or each.message.tool_calls else None
+    return None
+
+
 def _note_answer(call: RawCall, response: LLMResult) -> None:
     answers = response.generations[0] if response.generations else []
     answer = answers[0] if answers else None
@@ -167,17 +174,6 @@ def _note_answer(call: RawCall, response: LLMResult) -> None:
     }
     details = {name: count for name, count in split.items() if count}
     _price(call, usage["input_tokens"], usage["output_tokens"], details, asked)
-
-
-def finish_of(metadata: Mapping[str, Any]) -> str | None:
-    """Return why an answer ended, in the vendor's word, from the metadata of its message."""
-    for each in _FINISHED:
-        said = metadata.get(each)
-        if said:
-            return str(said)
-    cut: Any = metadata.get("incomplete_details") or {}
-    said = cut.get("reason") or metadata.get("status")
-    return str(said) if said else None
 
 
 def _price(

@@ -383,6 +383,8 @@ class Feedback:
     """The reasons against every earlier attempt, the oldest first."""
     by: tuple[str, ...] = ()
     """The nodes that say so by `Reroute` or `SendBack`; empty for the node's own attempts."""
+    repeats: int = 0
+    """How many of the earlier attempts LangGraph's own retry policy has repeated: for an error."""
 
     def __str__(self) -> str:
         """Return the reasons as lines for a prompt."""

@@ -25,7 +25,7 @@ from coordgate.errors import ContractViolation, GateRejected, HandoffError
 from coordgate.escalation import config_for, require_checkpointer, restore
 from coordgate.flow import Standing
 from coordgate.handover import HandingOver
-from coordgate.ladder import Ladder
+from coordgate.ladder import TRANSPORT, Ladder
 from coordgate.node import RUNNING, NodeGuard
 from coordgate.plan import NodePlan
 from coordgate.policy import Cause, Feedback
@@ -134,7 +134,8 @@ class Turn(HandingOver):
         *before, last = ladder.history
         if told is not None:
             before = [*told.history, told.reasons, *before]
-        return Feedback(last, ladder.rejected, self.raw.number, tuple(before))
+        repeats = [each for each in (*ladder.raw.attempts, self.raw) if each.rung == TRANSPORT]
+        return Feedback(last, ladder.rejected, self.raw.number, tuple(before), repeats=len(repeats))
 
     # How the attempt ends
 

@@ -1,4 +1,4 @@
-"""Ready-made gates: rules on one value, text against its sources, what was retrieved."""
+"""Ready-made gates: rules on one value, text against its sources, what was retrieved, models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from coordgate.gates.context import (
     sourced,
     within_tokens,
 )
+from coordgate.gates.finish import finished
 from coordgate.gates.route import by_example, by_model, by_rules
 from coordgate.gates.rules import check, matches, max_length, not_empty, threshold
 from coordgate.gates.text import cites, grounded_in
@@ -24,6 +25,7 @@ __all__ = [
     "cites",
     "distinct",
     "enough",
+    "finished",
     "fresh",
     "grounded_in",
     "matches",

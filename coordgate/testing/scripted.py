@@ -164,7 +164,7 @@ class ScriptedModel(BaseChatModel):
         answer = self._script.take()
         if isinstance(answer, AIMessage):
             return answer.model_copy()
-        return AIMessage(str(answer))
+        return AIMessage(str(answer), response_metadata={"finish_reason": "stop"})
 
     def _generate(
         self,

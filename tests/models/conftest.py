@@ -19,6 +19,7 @@ def chat(llmock: LLMock) -> Iterator[Chat]:
 
         def make(model: str = "small", **given: Any) -> ChatOpenAI:
             settings: dict[str, Any] = {
+                "base_url": llmock.base_url(),
                 "max_retries": 0,
                 "timeout": 10,
                 "stream_usage": True,
@@ -26,8 +27,6 @@ def chat(llmock: LLMock) -> Iterator[Chat]:
                 "http_async_client": asynchronous,
                 **given,
             }
-            return ChatOpenAI(
-                model=model, base_url=llmock.base_url(), api_key=SecretStr("none"), **settings
-            )
+            return ChatOpenAI(model=model, api_key=SecretStr("none"), **settings)
 
         yield make
