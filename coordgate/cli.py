@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "reliability": ("coordgate.commands.reliability", "multiply out a design on paper"),
     "replay": ("coordgate.commands.replay", "run a recorded run again, without its bodies"),
     "backtest": ("coordgate.commands.backtest", "ask today's gates about what was recorded"),
+    "export": ("coordgate.commands.export", "write the records where other tools read them"),
     "demo": ("coordgate.commands.demo", "run a guarded retrieve-draft-verify agent on documents"),
 }
 """Each command: the module that has its `add_arguments` and `run`, and what `--help` says of it."""
@@ -38,6 +39,7 @@ examples:
   coordgate reliability 0.98 0.96 --handoffs 0.97   what a design on paper comes to
   coordgate replay traces.db latest --app app.py:graph   does it still go the same way?
   coordgate backtest traces.db --app app.py:graph        what would today's gates have said?
+  coordgate export traces.db traces.parquet   for DuckDB, pandas and other tools
   coordgate demo                           a retrieve-draft-verify agent, guarded
 
 A graph records its runs when it is guarded with a tracer:

@@ -52,8 +52,8 @@ class Store(Sink, Protocol):
         """
         ...
 
-    def transitions(self, run_id: str, *, after: int = 0) -> Iterator[Transition]:
-        """Return the transitions of a run numbered beyond `after`, in the order of their ending."""
+    def transitions(self, run_id: str, *, after: int = -1) -> Iterator[Transition]:
+        """Return the transitions of a run numbered above `after`, in the order of their ending."""
         ...
 
     def close(self) -> None:

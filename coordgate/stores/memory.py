@@ -62,8 +62,8 @@ class MemoryStore:
             found = [run for id, run in self._runs.items() if id.startswith(id_or_prefix)]
         return self._as_it_stands(the_one(found, id_or_prefix, "memory:"))
 
-    def transitions(self, run_id: str, *, after: int = 0) -> Iterator[Transition]:
-        """Return the transitions of a run numbered beyond `after`, in the order of their ending."""
+    def transitions(self, run_id: str, *, after: int = -1) -> Iterator[Transition]:
+        """Return the transitions of a run numbered above `after`, in the order of their ending."""
         with self._lock:
             found = [each for each in self._transitions.get(run_id, ()) if each.number > after]
             known = sorted(found, key=attrgetter("number"))

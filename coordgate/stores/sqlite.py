@@ -233,8 +233,8 @@ class SqliteStore:
         now = time.time()
         return [as_it_stands(run_of(row), row[9] or 0.0, now) for row in found]
 
-    def transitions(self, run_id: str, *, after: int = 0) -> Iterator[Transition]:
-        """Return the transitions of a run numbered beyond `after`, in the order of their ending."""
+    def transitions(self, run_id: str, *, after: int = -1) -> Iterator[Transition]:
+        """Return the transitions of a run numbered above `after`, in the order of their ending."""
         place = (after, 2**63 - 1)
         while True:
             page = self._read(

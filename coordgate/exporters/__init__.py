@@ -1,0 +1,1 @@
+"""Exporters: where records go that other tools read."""
