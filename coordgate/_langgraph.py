@@ -24,7 +24,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
-from langgraph.types import CachePolicy, RetryPolicy
+from langgraph.types import RetryPolicy
 
 from coordgate.errors import UnsupportedLangGraph
 
@@ -53,8 +53,10 @@ try:
     )
     from langgraph.pregel import _retry as _retry_loop
     from langgraph.pregel._algo import (
+        Call,
         LazyAtomicCounter,
         _scratchpad,  # pyright: ignore[reportPrivateUsage]
+        task_path_str,
     )
     from langgraph.pregel._loop import PregelLoop
     from langgraph.pregel._messages import StreamMessagesHandler
@@ -80,8 +82,11 @@ __all__ = [
     "CONFIG_KEY_RUNTIME",
     "CONFIG_KEY_SEND",
     "CONFIG_KEY_STREAM",
+    "CONFIG_KEY_TASK_ID",
+    "INTERRUPT",
     "PASSTHROUGH",
     "TASKS",
+    "Call",
     "ChannelWrite",
     "ChannelWriteEntry",
     "ChannelWriteTupleEntry",
@@ -96,6 +101,7 @@ __all__ = [
     "coerce_to_runnable",
     "patch_config",
     "set_config_context",
+    "task_path_str",
 ]
 
 _TASK_ID = re.compile(r"and id '([^']+)'$")
@@ -156,15 +162,12 @@ def has_checkpointer(config: Mapping[str, Any]) -> bool:
 
 def being_saved(config: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the futures of the checkpoints that a task starts from: its graph's, and outwards."""
-    call = config["configurable"].get(CONFIG_KEY_CALL)
-    while call is not None:
-        if not isinstance(call, partial):  # a timed attempt's own is behind a guard
-            call = _enclosed(call)["call"]
-        loop = call.keywords["schedule_task"].__self__
+    loop = loop_of(config)
+    while loop is not None:
         saving = getattr(loop, "_put_checkpoint_fut", None)
         if saving is not None:
             yield saving
-        call = loop.config["configurable"].get(CONFIG_KEY_CALL)
+        loop = loop_of(loop.config)
 
 
 def waiting(config: Mapping[str, Any]) -> Iterator[Any]:
@@ -244,6 +247,14 @@ def _enclosed(function: Any) -> Mapping[str, Any]:
     return {name: cell.cell_contents for name, cell in zip(names, cells, strict=True)}
 
 
+def loop_of(config: Mapping[str, Any]) -> Any:
+    """Return the loop that runs a task; None for a write that no running task makes."""
+    call = config["configurable"].get(CONFIG_KEY_CALL)
+    if call is not None and not isinstance(call, partial):
+        call = _enclosed(call)["call"]  # a timed attempt's own is behind a guard
+    return None if call is None else call.keywords["schedule_task"].__self__
+
+
 def task_id_in(error: BaseException) -> str | None:
     """Return the id of the task that LangGraph's retry loop noted on an error."""
     for note in reversed(getattr(error, "__notes__", ())):
@@ -318,34 +329,6 @@ def is_resuming(config: RunnableConfig) -> bool:
 
 
 # Guarded copies
-
-
-def guarded_node(
-    node: PregelNode,
-    seq: RunnableSeq,
-    write: ChannelWrite,
-    retry: Sequence[RetryPolicy] | None,
-    cache_prefix: str | None,
-) -> PregelNode:
-    """Return a copy of a node whose executable is `seq`; all else is as it was."""
-    guarded = copy.copy(node)
-    if retry is not None:
-        guarded.retry_policy = tuple(retry)
-    if cache_prefix is not None and node.cache_policy is not None:
-        guarded.cache_policy = _prefixed(node.cache_policy, cache_prefix)
-    guarded.__dict__["flat_writers"] = [write, *node.flat_writers[1:]]
-    guarded.__dict__["node"] = seq
-    return guarded
-
-
-def _prefixed(policy: CachePolicy[Any], prefix: str) -> CachePolicy[Any]:
-    """Return a cache policy whose keys also depend on what is declared on the node."""
-
-    def key(*args: Any, **kwargs: Any) -> str:
-        own = policy.key_func(*args, **kwargs)
-        return f"{prefix}:{own if isinstance(own, str) else own.hex()}"
-
-    return CachePolicy(key_func=key, ttl=policy.ttl)
 
 
 def copy_graph(

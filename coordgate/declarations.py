@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import Runnable
@@ -16,6 +16,7 @@ from coordgate.channels import input_keys
 from coordgate.contract import Contract, HandoverCheck, nearest
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate
+from coordgate.invariants import Invariants
 from coordgate.node import NodeGuard, retry_engine
 from coordgate.policy import Degrade, Fallback, Retry
 from coordgate.schema import bare, fields_of, type_name
@@ -96,6 +97,30 @@ def _handed(app: Any, node: Any, name: str) -> Collection[str] | None:
         return None  # it may be sent to
     schema = builder.nodes[name].input_schema
     return {*input_keys(node), *(() if issubclass(schema, dict) else dir(schema))}
+
+
+def invariants_of(app: Any, gates: Sequence[Gate]) -> Callable[[Any], Invariants] | None:
+    """Return what makes the invariants of a graph as one of its nodes meets them; None of none.
+
+    Raises:
+        ConfigurationError: the graph has no state, or an invariant reads a key that it has not.
+    """
+    if not gates:
+        return None
+    builder = getattr(app, "builder", None)
+    where = "guard(invariants=...)"
+    if builder is None:
+        raise ConfigurationError(
+            f"{where}: an @entrypoint has no state that its steps share; declare gates on it"
+        )
+    schema = builder.state_schema
+    keys = tuple(builder.schemas[schema])
+    if keys != (ROOT,):
+        names = {*keys, *(() if issubclass(schema, dict) else dir(schema))}
+        for each in _all_gates(gates):
+            for path in (*each.reads, *each.context):
+                _check_path(where, each, path, names, "a key of the state")
+    return lambda node: Invariants(gates, schema, keys, node.flat_writers[0])
 
 
 def no_such_node(app: Any, name: str, within: str) -> ConfigurationError:

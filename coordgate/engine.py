@@ -22,6 +22,7 @@ from coordgate.channels import control_channels, target_of
 from coordgate.entry import aenter, afinish, enter, finish
 from coordgate.errors import ContractViolation, HandoffError
 from coordgate.handover import Handover
+from coordgate.invariants import refuse
 from coordgate.ladder import Ladder
 from coordgate.node import RUNNING
 from coordgate.onestep import one_step
@@ -42,6 +43,8 @@ class GuardedWrite(lg.ChannelWrite):
         super().__init__(write.writes, tags=write.tags)
         self.plan = plan
         self.plain = PlainWrite(write)
+        if plan.invariants is not None:
+            self.plain.ready = False
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Judge the node's output and write it."""
@@ -91,22 +94,27 @@ class GuardedWrite(lg.ChannelWrite):
         """
         ladder = getattr(lg.slot(config), "coordgate", None)
         if isinstance(ladder, Ladder) and ladder.node is self.plan:
-            return (yield from self._handed_up(ladder, output))
+            return (yield from self._handed_up(ladder, output, config))
         given: object = output
         if "langgraph_triggers" in config.get("metadata", ()) and not isinstance(given, Command):
             return output  # a task that nobody runs: LangGraph draws the graph
         checked = check(self.plan, output)
-        if self.plan.enforces and checked.violations:
-            raise ContractViolation(self.plan.name, checked.violations)
-        if not self.plan.enforces or checked.values is None:
+        if not self.plan.enforces:
             return output
-        return ship(output, iter(checked.values), self.plan.keys)
+        if checked.violations:
+            raise ContractViolation(self.plan.name, checked.violations)
+        if checked.values is not None:
+            output = ship(output, iter(checked.values), self.plan.keys)
+        if self.plan.invariants is not None:
+            refuse(self.plan.invariants.after(config, self.plan.name, output, stops=True))
+        return output
 
-    def _handed_up(self, ladder: Ladder, output: Any) -> Handover:
+    def _handed_up(self, ladder: Ladder, output: Any, config: RunnableConfig) -> Handover:
         """Judge what a subgraph handed up to this graph; no further attempt can be made."""
         turn = ladder.turn
         if not isinstance(turn, Turn):
             return output
+        turn.config = config
         ladder.raw.attempts.remove(turn.raw)
         turn.raw.outcome, turn.ended = "accepted", False
         try:

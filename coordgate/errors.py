@@ -6,7 +6,8 @@
     ├── ConfigurationError      what was declared cannot work; raised when the guard is built
     ├── HandoffError            a node's hand-over failed while the graph ran
     │   ├── ContractViolation   a value breaks the type or key that was agreed
-    │   └── GateRejected        the values are well formed, but a gate did not pass
+    │   ├── GateRejected        the values are well formed, but a gate did not pass
+    │   └── InvariantViolated   the state would no longer be what it must always be
     ├── BudgetExceeded          a node was not run, since the run's budget is spent
     ├── CircuitOpen             a node was not run, since what it depends on keeps failing
     ├── UngatedError            a gated node, or what needs one, ran where nobody has guarded
@@ -24,6 +25,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Direction = Literal["input", "output", "route"]
+
+Origin = Literal["nodes", "input", "before"]
+"""Who broke an invariant: nodes of the step, the graph's input, or whoever wrote before it."""
 
 
 class CoordgateError(RuntimeError):
@@ -137,6 +141,48 @@ class GateRejected(HandoffError):
 
     def _headline(self) -> str:
         return f"node {self.node!r} was rejected by gate {self.gate!r}"
+
+
+class InvariantViolated(HandoffError):
+    """The state after a step would break an invariant; nothing of the step was kept."""
+
+    def __init__(
+        self,
+        invariant: str,
+        reasons: Sequence[str],
+        *,
+        nodes: Sequence[str],
+        keys: Sequence[str],
+        origin: Origin = "nodes",
+        joint: bool = False,
+        attempts: int = 1,
+        remedy: str = "",
+    ) -> None:
+        """Carry the first invariant that fails, the nodes whose writes broke it, and their keys.
+
+        `joint` says that the step had more than one task, so that no policy was asked.
+        """
+        node = " and ".join(nodes)
+        super().__init__(node, reasons, attempts=attempts, remedy=remedy)
+        self.invariant = invariant
+        self.nodes = tuple(nodes)
+        self.keys = tuple(keys)
+        self.origin: Origin = origin
+        self.joint = joint
+
+    def _headline(self) -> str:
+        broken = f"invariant {self.invariant!r}"
+        if self.keys:
+            broken += f", by writing {' and '.join(self.keys)}"
+        match self.origin:
+            case "input":
+                return f"the graph's input breaks {broken}"
+            case "before":
+                return f"the state broke {broken} before this step"
+            case "nodes":
+                names = " and ".join(map(repr, self.nodes))
+                who = f"node {names}" if len(self.nodes) == 1 else f"nodes {names} together"
+                return f"{who} broke {broken}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,25 +8,29 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeVar, cast, get_type_hints
 
-from langgraph.graph import END
+from langgraph.graph import END, START
 from langgraph.types import Command
 
 from coordgate import _langgraph as lg
 from coordgate.budget import Budget
 from coordgate.channels import command_ends, input_keys, state_keys, static_targets
 from coordgate.contract import Contract, HandoverCheck, InputCheck
+from coordgate.copies import guarded_node
 from coordgate.declarations import (
     check_engines,
     check_external,
     check_gate_keys,
     check_stated,
+    invariants_of,
     no_such_node,
 )
 from coordgate.drawing import graph_bundle, graph_html, graph_text
 from coordgate.engine import GuardedSeq, GuardedWrite
 from coordgate.errors import ConfigurationError
 from coordgate.flow import Flow, flow_of, taken_away
+from coordgate.gate import Gate
 from coordgate.guarded import GraphGuard, GuardedGraph
+from coordgate.invariants import Invariants, as_invariants, with_input_judged
 from coordgate.node import NodeGuard, declared_on
 from coordgate.plan import NodePlan
 from coordgate.policy import Degrade, Escalate
@@ -51,6 +55,7 @@ def guard(
     *,
     mode: Mode = "enforce",
     tracer: Tracer | Sink | str | PathLike[str] | None = None,
+    invariants: Sequence[Gate | Callable[..., Any]] = (),
     prices: Prices | str | PathLike[str] | None = None,
     budget: Budget | None = None,
 ) -> Graph:
@@ -61,17 +66,19 @@ def guard(
     file. A node without a declaration is checked against the state's own annotations.
 
     `mode="observe"` changes nothing that a caller can see, and records what would have failed.
-    `tracer` is a Tracer, or a path or sink for one. `prices` is what models cost, or a TOML file
-    of it; a model that it does not name costs an unknown amount. `budget` is what a run may spend,
-    subgraphs and resumes included. Guarding twice is guarding once: what is given the second time
-    is laid over the first.
+    `tracer` is a Tracer, or a path or sink for one. `invariants` are functions of the state, or
+    gates, that must pass after every step of this graph, before anything of the step is kept.
+    `prices` is what models cost, or a TOML file of it; a model that it does not name costs an
+    unknown amount. `budget` is what a run may spend, subgraphs and resumes included. Guarding twice
+    is guarding once: what is given the second time is laid over the first.
 
     Raises:
         ConfigurationError: the target is no graph, a name is no node, or a declaration cannot work.
     """
     if mode not in {"enforce", "observe"}:
         raise ConfigurationError(f"guard(mode={mode!r}): use 'enforce' or 'observe'")
-    declared = load(nodes) if isinstance(nodes, str | PathLike) else _by_name(nodes)
+    from_file = load(nodes) if isinstance(nodes, str | PathLike) else None
+    declared, must_hold = from_file or (_by_name(nodes), [])
     for name, each in declared.items():
         if not isinstance(each, NodeGuard):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
             raise ConfigurationError(f"guard(nodes={{{name!r}: {each!r}}}): give a NodeGuard")
@@ -85,7 +92,14 @@ def guard(
         prices = Prices.load(prices)
     if not isinstance(budget, Budget | None):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
         raise ConfigurationError(f"guard(budget={budget!r}): use Budget(attempts=..., usd=...)")
-    settings = GraphGuard(declared, mode=mode, tracer=tracer, prices=prices, budget=budget)
+    settings = GraphGuard(
+        declared,
+        mode=mode,
+        tracer=tracer,
+        invariants=(*as_invariants(must_hold), *as_invariants(invariants)),
+        prices=prices,
+        budget=budget,
+    )
     if isinstance(target, lg.StateGraph):
         return cast("Graph", _guarded_builder(target, settings))
     if isinstance(target, lg.Pregel):
@@ -164,13 +178,19 @@ def _guarded_graph(app: Any, settings: GraphGuard) -> Any:
         for name, node in gateable.items()
     }
     flow = flow_of(app, specs, keys, settings.mode)
+    must_hold = invariants_of(app, settings.invariants)
+    if must_hold is not None and settings.mode == "enforce":
+        nodes[START] = with_input_judged(nodes[START], must_hold(nodes[START]))
     for name, node in gateable.items():
         part = settings.inside(name, inner.get(name, {}))
-        nodes[name] = _guarded_node(app, name, node, own.get(name), part, keys, unchecked, flow)
+        nodes[name] = _guarded_node(
+            app, name, node, own.get(name), part, keys, unchecked, flow, must_hold
+        )
     guarded = GraphGuard(
         settings.nodes,
         mode=settings.mode,
         tracer=settings.tracer,
+        invariants=settings.invariants,
         prices=settings.prices,
         budget=settings.budget,
         unchecked=sorted(set(unchecked)),
@@ -193,6 +213,7 @@ def _guarded_node(
     keys: Sequence[StateKey],
     unchecked: list[str],
     flow: Flow | None,
+    must_hold: Callable[[Any], Invariants] | None,
 ) -> Any:
     function = lg.function_of(node)
     declared = declared_on(function)
@@ -245,12 +266,13 @@ def _guarded_node(
         external=external,
         flow=flow,
         encloses=subgraph is not None,
+        invariants=None if must_hold is None else must_hold(node),
     )
     write = GuardedWrite(node.flat_writers[0], plan)
     seq = GuardedSeq(node.node, plan, write, node, subgraph)
     retry = merged_retries(plan) or None if part.mode == "enforce" else None
     prefix = _fingerprint(contract, spec, keys) if part.mode == "enforce" else None
-    return lg.guarded_node(node, seq, write, retry, prefix)
+    return guarded_node(node, seq, write, retry, prefix)
 
 
 def _guarded_subgraph(where: str, node: Any, part: GraphGuard) -> Any:
@@ -326,10 +348,12 @@ def _laid_over(new: GraphGuard, old: GraphGuard) -> GraphGuard:
     nodes = {**old.nodes}
     for name, each in new.nodes.items():
         nodes[name] = each.over(nodes.get(name))
+    added = [each for each in new.invariants if each not in old.invariants]
     return GraphGuard(
         nodes,
         mode=new.mode,
         tracer=new.tracer or old.tracer,
+        invariants=(*old.invariants, *added),
         prices=new.prices or old.prices,
         budget=new.budget or old.budget,
     )

@@ -17,6 +17,7 @@ from coordgate import _langgraph as lg
 from coordgate.accounts import KeptAccount
 from coordgate.budget import Budget
 from coordgate.errors import ConfigurationError
+from coordgate.gate import Gate
 from coordgate.node import NodeGuard
 from coordgate.prices import Prices
 from coordgate.record import Mode
@@ -37,6 +38,7 @@ class GraphGuard:
         *,
         mode: Mode,
         tracer: Tracer | None,
+        invariants: Sequence[Gate] = (),
         prices: Prices | None = None,
         budget: Budget | None = None,
         unchecked: Sequence[str] = (),
@@ -50,6 +52,7 @@ class GraphGuard:
         self.nodes = nodes
         self.mode: Mode = mode
         self.tracer = tracer
+        self.invariants = tuple(invariants)
         self.prices = prices
         self.budget = budget
         self.unchecked = tuple(unchecked)

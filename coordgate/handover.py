@@ -6,11 +6,14 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias
 
+from langchain_core.runnables import RunnableConfig
+
 from coordgate.asking import Question, ask_all, judge
 from coordgate.capture import RawAttempt, snapshot
 from coordgate.contract import Checked, InputCheck
 from coordgate.errors import ContractViolation, Direction, GateRejected
 from coordgate.gate import Judgement
+from coordgate.invariants import Invariants
 from coordgate.plan import NodePlan, check
 from coordgate.policy import Degrade, Rung
 from coordgate.run import RunContext
@@ -29,6 +32,7 @@ class HandingOver:
 
     node: NodePlan
     state: Any
+    config: RunnableConfig
     run: RunContext | None
 
     # Class attributes are what most attempts never change: one is made on every node's run.
@@ -78,6 +82,7 @@ class HandingOver:
         Raises:
             ContractViolation: it breaks the contract.
             GateRejected: a gate has not passed.
+            InvariantViolated: the state would break an invariant.
         """
         node, raw = self.node, self.raw
         self.shipped = output
@@ -102,6 +107,13 @@ class HandingOver:
                 self._fail("rejected", [f"{j.gate}: {j.verdict.reason}" for j in failed])
                 if node.enforces:
                     raise GateRejected(node.name, failed[0].gate, raw.reasons)
+        shipped = self._shipped(output, checked)
+        if node.invariants is not None:
+            self._keep(node.invariants, shipped)
+        return shipped
+
+    def _shipped(self, output: Any, checked: Checked) -> Any:
+        node = self.node
         if not node.enforces or checked.values is None:
             return output
         shipped = ship(output, iter(checked.values), node.keys)
@@ -109,6 +121,18 @@ class HandingOver:
         self.update = pairs.get(ROOT, pairs)
         self.recorded = self._recorded(self.update)
         return shipped
+
+    def _keep(self, invariants: Invariants, shipped: Any) -> None:
+        """Judge the state that the step would leave."""
+        node, raw = self.node, self.raw
+        finding = invariants.after(self.config, node.name, shipped, stops=node.enforces)
+        if finding is None:
+            return
+        raw.judgements = [*raw.judgements, *finding.judgements]
+        if finding.error is not None:
+            self._fail("rejected", finding.error.reasons)
+            if node.enforces:
+                raise finding.error
 
     def hand_over_now(self, output: dict[str, Any]) -> Any:
         """Do what `hand_over` does, for a plain dict and quick gates that pass; None if not so."""

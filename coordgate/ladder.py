@@ -323,7 +323,7 @@ class Ladder:
         if shut:
             remedy += f"; {', and '.join(shut)}"
         if isinstance(error, HandoffError) and error.node == node.name:
-            error.attempts, error.remedy = made, remedy
+            error.attempts, error.remedy = made, error.remedy or remedy
         elif node.policy and not isinstance(error, BudgetExceeded | CircuitOpen):
             error.add_note(
                 f"coordgate: node {node.name!r} raised this after {made} attempt(s). {remedy}"

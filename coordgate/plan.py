@@ -14,6 +14,7 @@ from coordgate.contract import Checked, HandoverCheck, InputCheck, nearest
 from coordgate.errors import Violation
 from coordgate.flow import Flow
 from coordgate.gate import Gate
+from coordgate.invariants import Invariants
 from coordgate.node import NodeGuard
 from coordgate.policy import Escalate, Policy, Retry
 from coordgate.record import Mode
@@ -40,6 +41,7 @@ class NodePlan:
         edges: Sequence[str],
         transports: Sequence[RetryPolicy],
         retries_on: Callable[[RetryPolicy, Exception], bool],
+        invariants: Invariants | None = None,
         external: bool = False,
         flow: Flow | None = None,
         encloses: bool = False,
@@ -82,6 +84,7 @@ class NodePlan:
         self.retries_on = retries_on
         self.flow = flow
         self.climbs = self.enforces and bool(self.policy)
+        self.invariants = invariants
         self.escalates = self.enforces and bool(self.policy and self.policy.of(Escalate))
         self.shields = self.enforces and guard.declares
         self.holds = self.enforces and guard.stream == "hold"

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from coordgate.contract import Contract, nearest
 from coordgate.errors import ConfigurationError
@@ -36,8 +36,17 @@ _TYPES: dict[str, Any] = {
 _KEYS = frozenset({"accepts", "returns", "gates", "policy", "effects", "stream"})
 
 
-def load(path: str | PathLike[str]) -> dict[str, NodeGuard]:
-    """Read the node guards in a TOML file.
+class Settings(NamedTuple):
+    """What a file of settings holds."""
+
+    nodes: dict[str, NodeGuard]
+    """The node guards, by node name."""
+    invariants: list[Gate]
+    """What must hold of the graph's state after every step."""
+
+
+def load(path: str | PathLike[str]) -> Settings:
+    """Read the node guards and the invariants in a TOML file.
 
     Raises:
         ConfigurationError: the file cannot be read, or says something that cannot work.
@@ -53,11 +62,17 @@ def load(path: str | PathLike[str]) -> dict[str, NodeGuard]:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as TOML: {error}") from error
     nodes = document.get("nodes", {})
-    others = sorted(set(document) - {"nodes"})
-    if others or not _is_table(nodes):
+    invariants: Any = document.get("invariants", [])
+    others = sorted(set(document) - {"nodes", "invariants"})
+    if others or not _is_table(nodes) or not isinstance(invariants, list):
         named = f", and no [{others[0]}]" if others else ""
-        raise ConfigurationError(f"{path}: the file holds tables [nodes.NAME]{named}")
-    return {name: _node_guard(table, f"{path}, nodes.{name}") for name, table in nodes.items()}
+        raise ConfigurationError(
+            f"{path}: the file holds a list `invariants` and tables [nodes.NAME]{named}"
+        )
+    return Settings(
+        {name: _node_guard(table, f"{path}, nodes.{name}") for name, table in nodes.items()},
+        [_gate(each, f"{path}, invariants") for each in invariants],  # pyright: ignore[reportUnknownVariableType] - isinstance leaves it open
+    )
 
 
 def _meant(name: str) -> str:

@@ -21,7 +21,7 @@ from coordgate._langgraph import writes
 from coordgate.answers import Answer
 from coordgate.capture import Passed, RawAttempt, RawTransition, snapshot, snapshots
 from coordgate.entry import leave
-from coordgate.errors import ContractViolation, GateRejected, HandoffError
+from coordgate.errors import ContractViolation, GateRejected, HandoffError, InvariantViolated
 from coordgate.escalation import config_for, require_checkpointer, restore
 from coordgate.flow import Standing
 from coordgate.handover import HandingOver
@@ -216,13 +216,16 @@ class Turn(HandingOver):
         raw, node = self.raw, self.node
         if self.enters:
             leave(self, error)
+        if node.invariants is not None:
+            node.invariants.withdraw(self.config)
         if isinstance(error, GraphBubbleUp):
             return self._bubbled(error)
         if not isinstance(error, Exception):
             raw.outcome = "cancelled"
             return self._climb(error)
         if isinstance(error, HandoffError) and self.quietly:
-            cause: Cause = "gate" if isinstance(error, GateRejected) else "contract"
+            judged = isinstance(error, GateRejected | InvariantViolated)
+            cause: Cause = "gate" if judged else "contract"
         elif isinstance(error, ContractViolation) and raw.outcome == "violated":
             cause = "input"
         else:
@@ -231,7 +234,10 @@ class Turn(HandingOver):
             raw.error = f"{type(error).__name__}: {error}"
             raw.reasons = (raw.error,)
         ladder = self._climb(error)
-        if node.enforces:
+        if cause == "gate" and isinstance(error, InvariantViolated) and error.joint:
+            ladder.tag = ""
+            ladder.give_up(error, cause)
+        elif node.enforces:
             ladder.climb(error, cause, tuple(raw.reasons))
         elif not node.transports:
             ladder.emit("failed")

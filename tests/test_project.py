@@ -38,6 +38,7 @@ PUBLIC = [
     "Gate",
     "GateRejected",
     "HandoffError",
+    "InvariantViolated",
     "NodeGuard",
     "Policy",
     "Prices",
