@@ -20,7 +20,7 @@ from coordgate.invariants import Invariants
 from coordgate.node import NodeGuard, retry_engine
 from coordgate.policy import Degrade, Fallback, Retry
 from coordgate.schema import bare, fields_of, type_name
-from coordgate.statekey import ROOT
+from coordgate.statekey import ROOT, StateKey, mark_of
 
 _SEPARATORS = re.compile(r"[|:/.]")
 
@@ -198,12 +198,15 @@ def _retry_engine(runnable: Runnable[Any, Any]) -> str | None:
     return None
 
 
-def check_stated(where: str, rung: Degrade, check: HandoverCheck) -> None:
-    """Refuse a stated answer that may not ship.
+def check_stated(
+    name: str, rung: Degrade, check: HandoverCheck, keys: Sequence[StateKey]
+) -> tuple[str, Any] | None:
+    """Refuse a stated answer that may not ship; return its mark in the state, if it has one.
 
     Raises:
-        ConfigurationError: it breaks the contract.
+        ConfigurationError: it breaks the contract, or the state has no such key for the mark.
     """
+    where = f"node {name!r}"
     violations = check(list(rung.update.items())).violations
     if violations:
         reasons = "; ".join(map(str, violations))
@@ -211,3 +214,20 @@ def check_stated(where: str, rung: Degrade, check: HandoverCheck) -> None:
             f"{where}: Degrade({dict(rung.update)!r}) breaks the node's contract: {reasons}; "
             "a stated answer must be one that may ship"
         )
+    if rung.mark is None:
+        return None
+    known = {key.name: key for key in keys if key.name != ROOT}
+    if rung.mark not in known:
+        raise ConfigurationError(
+            f"{where}: Degrade(mark={rung.mark!r}): {rung.mark!r} is not a key of the state"
+            f"{nearest(rung.mark, known)}"
+        )
+    key = known[rung.mark]
+    value = mark_of(key, name)
+    if value is None:
+        raise ConfigurationError(
+            f"{where}: Degrade(mark={rung.mark!r}): the key is {type_name(key.annotation)}, and a "
+            "mark is a bool, or a list of names with a reducer that gathers them, such as "
+            "Annotated[list[str], operator.add]"
+        )
+    return rung.mark, value

@@ -246,9 +246,10 @@ def _guarded_node(
             if flow is not None:
                 flow.external.add(name)
         check_engines(where, name, spec, node)
+    mark = None
     for rung in spec.policy.rungs if spec.policy else ():
         if isinstance(rung, Degrade):
-            check_stated(where, rung, check)
+            mark = check_stated(name, rung, check, keys)
     plan = NodePlan(
         name,
         spec,
@@ -267,6 +268,7 @@ def _guarded_node(
         flow=flow,
         encloses=subgraph is not None,
         invariants=None if must_hold is None else must_hold(node),
+        mark=mark,
     )
     write = GuardedWrite(node.flat_writers[0], plan)
     seq = GuardedSeq(node.node, plan, write, node, subgraph)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Protocol
@@ -19,7 +18,6 @@ from coordgate.entry import Entering, leave
 from coordgate.errors import BudgetExceeded, CircuitOpen, ContractViolation, HandoffError
 from coordgate.escalation import Escalation, again, ask_again, close_question, open_question
 from coordgate.flow import Standing
-from coordgate.gate import Judgement, RungName
 from coordgate.plan import NodePlan
 from coordgate.policy import (
     Cause,
@@ -37,6 +35,7 @@ from coordgate.policy import (
     rung_name,
 )
 from coordgate.record import Outcome, TransitionStatus
+from coordgate.remedy import jump_of, remedy_for
 
 TRANSPORT = "transport"
 """The tag, and the name in the record, of a repeat by one of LangGraph's own retry policies."""
@@ -147,6 +146,8 @@ class Ladder:
 
     def ends(self, status: TransitionStatus) -> TransitionStatus:
         """Return how the transition ends whose last attempt stands; `status` for the node's own."""
+        if isinstance(self.next, Degrade) and self.node.mark is not None:
+            self.raw.writes = dict([*self.raw.writes.items(), self.node.mark])
         return _ENDS.get(type(self.next), status)
 
     def emit(self, status: TransitionStatus) -> None:
@@ -189,7 +190,7 @@ class Ladder:
             spent = any(node.retries_on(policy, error) for policy in node.transports)
         if node.policy:
             broke = self._is_broke()
-            jump = _jump(self.turn.raw.judgements)
+            jump = jump_of(self.turn.raw.judgements)
             closed = self._closed(cause, error)
             bodiless = self.acted or broke
             failure = Failure(cause, reasons, jump, spent, bodiless=bodiless, closed=closed)
@@ -316,12 +317,8 @@ class Ladder:
         made = len(self.escalation.earlier) + len(self.raw.attempts)
         if (node.policy or made > 1 or node.external) and self.run is not None:
             _mark(error, _SPENT, (self.run.id, self.turn.namespace))
-        remedy = _remedy(node, cause, self.turn.raw.judgements)
-        if retried_by_client(error):
-            remedy = f"{_REPEATED}; {remedy}"
         shut = [way for way in self.ways.values() if isinstance(way, str)]
-        if shut:
-            remedy += f"; {', and '.join(shut)}"
+        remedy = remedy_for(node, error, cause, self.turn.raw.judgements, shut)
         if isinstance(error, HandoffError) and error.node == node.name:
             error.attempts, error.remedy = made, error.remedy or remedy
         elif node.policy and not isinstance(error, BudgetExceeded | CircuitOpen):
@@ -353,44 +350,9 @@ def next_tag(error: BaseException, node: NodePlan) -> str:
     return ""
 
 
-def _jump(judgements: Sequence[Judgement]) -> RungName | None:
-    jumps: Iterator[RungName | None] = (
-        j.verdict.otherwise for j in judgements if not j.verdict.passed
-    )
-    return next((jump for jump in jumps if jump is not None), None)
-
-
 def _mark(error: BaseException, name: str, value: Any) -> None:
     with contextlib.suppress(AttributeError):  # an exception class may have slots
         setattr(error, name, value)
-
-
-def _remedy(node: NodePlan, cause: Cause, judgements: Sequence[Judgement]) -> str:
-    broken = [repr(each.gate) for each in judgements if each.verdict.broken]
-    if cause == "gate" and broken:
-        return f"gate {' and '.join(broken)} could not judge, which is not a pass; mend the gate"
-    jump = _jump(judgements)
-    if jump is not None and jump != "fail" and (not node.policy or jump not in node.policy.names()):
-        return f"the gate asked for {jump!r}, which is not on the node's policy; add that rung"
-    if cause == "input":
-        return "mend what the producer hands over, or add Degrade(...) to this node's policy"
-    if node.external:
-        return (
-            "whether its effect has happened is not known; look before it is run again, and give "
-            "the node a policy that does not repeat it, such as Policy(Escalate('role'))"
-        )
-    if not node.policy:
-        return (
-            "give the node a policy, such as Policy(Retry(2), Degrade({...})), or guard with "
-            "mode='observe' to record failures without stopping"
-        )
-    return "the policy has no rung left; add one, such as Fallback(...) or Degrade({...})"
-
-
-_REPEATED = (
-    "the model's client had repeated the request itself, so it was not repeated again: set "
-    "max_retries=0 on the client to leave that to LangGraph's RetryPolicy and to Retry"
-)
 
 
 def _say(attempt: RawAttempt, error: BaseException) -> None:

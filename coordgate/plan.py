@@ -45,12 +45,14 @@ class NodePlan:
         external: bool = False,
         flow: Flow | None = None,
         encloses: bool = False,
+        mark: tuple[str, Any] | None = None,
     ) -> None:
         """Take what `graph` has built.
 
         `known` are the nodes to go to, None for any; `ends` those of them that the node's Commands
         may go to, None for all; `external` says that the node, or one in the graph that it is, has
-        effects that must not happen twice; `encloses` that it is a graph.
+        effects that must not happen twice; `encloses` that it is a graph; `mark` is the key, and
+        its value, that says in the state that the stated answer has shipped.
         """
         self.name = name
         self.me = (name,)
@@ -83,6 +85,7 @@ class NodePlan:
         self.transports = tuple(transports)
         self.retries_on = retries_on
         self.flow = flow
+        self.mark = mark
         self.climbs = self.enforces and bool(self.policy)
         self.invariants = invariants
         self.escalates = self.enforces and bool(self.policy and self.policy.of(Escalate))

@@ -144,17 +144,25 @@ class Degrade:
     """Ship a stated update instead: always answers, so it stands last.
 
     The update is checked against the contract when the guard is built. The gates are not asked:
-    the developer has stated it. The record says that the hand-over was degraded.
+    the developer has stated it. The record says that the hand-over was degraded, and so does the
+    state where `mark` names a key of it: a bool becomes True, a list with a reducer gets the node's
+    name.
     """
 
     update: Mapping[str, Any]
     """The update that ships: state keys to values."""
+    mark: str | None = field(default=None, kw_only=True)
+    """The state key that says so; None for none. It is never set back by itself."""
 
     def __post_init__(self) -> None:
-        """Refuse what is not an update."""
+        """Refuse what is not an update, and a mark that it contradicts."""
         if not isinstance(self.update, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
             raise ConfigurationError(
                 f"Degrade({self.update!r}): give the update as a dict of state keys"
+            )
+        if self.mark is not None and self.mark in self.update:
+            raise ConfigurationError(
+                f"Degrade(mark={self.mark!r}): the update sets that key itself; leave it out"
             )
 
 

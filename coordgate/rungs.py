@@ -26,7 +26,11 @@ def stating(rung: Degrade) -> Callable[[Any], Any]:
     """Return what gives a stated update; it is not cached as the node's own."""
 
     def stated(_state: Any) -> dict[str, Any]:
-        lg.keep_from_cache(_running().config)
+        turn = _running()
+        lg.keep_from_cache(turn.config)
+        if turn.node.mark is not None:
+            # Before the update is written: a router is to see it. No contract speaks of it.
+            turn.config["configurable"][lg.CONFIG_KEY_SEND]([copy.deepcopy(turn.node.mark)])  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
         return copy.deepcopy(dict(rung.update))
 
     return stated

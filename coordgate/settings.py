@@ -157,8 +157,8 @@ def _rung(entry: Any, where: str) -> Rung:
             return _with(rest, where, Reroute, node)
         case {"send_back": bool() | str() as node, **rest} if node:
             return _with(rest, where, SendBack, None if node is True else node)
-        case {"degrade": update} if _is_table(update):
-            return Degrade(update)
+        case {"degrade": update, **rest} if _is_table(update):
+            return _with(rest, where, Degrade, update)
         case _:
             raise ConfigurationError(
                 f"{where}: {entry!r} is no rung; write {{ retry = 2 }}, "

@@ -9,7 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import IO, Any, BinaryIO, Literal, TextIO, get_origin, get_type_hints
+from types import UnionType
+from typing import (
+    IO,
+    Any,
+    BinaryIO,
+    Literal,
+    TextIO,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, ValidationError
 
@@ -115,6 +126,22 @@ class KeyCheck:
             prefix = "" if _names_key(error, self.key) else name
             return violations_of(error, prefix=prefix, expected=self.expected)
         return []
+
+
+def mark_of(key: StateKey, node: str) -> Any:
+    """Return what a node writes to a key to say that something holds of it: True, or its name.
+
+    None if the key takes neither: it is no bool, nor a list that a reducer gathers names in.
+    """
+    annotation = bare(key.annotation)
+    union = get_origin(annotation) in {Union, UnionType}
+    kinds = [bare(each) for each in (get_args(annotation) if union else (annotation,))]
+    mark: Any = None
+    if key.kind in {"value", "reducer"} and (bool in kinds or Any in kinds):
+        mark = True
+    elif key.kind == "reducer" and any(list in {each, get_origin(each)} for each in kinds):
+        mark = [node]
+    return None if KeyCheck(key)(mark) else mark
 
 
 def _names_key(error: Exception, key: str) -> bool:

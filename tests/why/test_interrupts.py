@@ -1,4 +1,4 @@
-"""Failures 10 and 11 of `docs/why.md`: fallbacks and retries that get in the way of a question."""
+"""Failures 9, 10 and 11 of `docs/why.md`: what goes wrong around a question to a person."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,17 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
-from coordgate import Fallback, NodeGuard, Policy, Retry, Verdict, gate, guard
+from coordgate import (
+    Approve,
+    Escalate,
+    Fallback,
+    NodeGuard,
+    Policy,
+    Retry,
+    Verdict,
+    gate,
+    guard,
+)
 
 
 class State(TypedDict, total=False):
@@ -38,6 +48,42 @@ def naive(function: Callable[..., Any]) -> Callable[..., Any]:
             return template(state)
 
     return work
+
+
+@gate
+def asked_about(output: dict[str, Any]) -> Verdict:
+    """Pass no text: a person is to see each one."""
+    return Verdict.reject("is to be seen by a person")
+
+
+def test_9_what_the_person_approved_is_what_ships(caller: Caller) -> None:
+    """Bare, the node runs again on resume and another draft ships; guarded, the one shown does."""
+    drafts: list[str] = []
+
+    def draft(state: State) -> dict[str, Any]:
+        drafts.append(f"draft v{len(drafts) + 1}")
+        return {"text": drafts[-1]}
+
+    def draft_and_ask(state: State) -> dict[str, Any]:
+        update = draft(state)
+        return update if interrupt(update["text"]) == "yes" else {}
+
+    bare = one_node(caller.node(draft_and_ask)).compile(checkpointer=caller.saver)
+    (asked,) = caller.invoke(bare, {}, "bare")["__interrupt__"]
+    assert asked.value == "draft v1"
+    assert caller.invoke(bare, Command(resume="yes"), "bare") == {"text": "draft v2"}
+
+    drafts.clear()
+    nodes = {"work": NodeGuard(gates=[asked_about], policy=Policy(Escalate("editor")))}
+
+    def app() -> Any:
+        """Make the graph anew, as another process would."""
+        return guard(one_node(caller.node(draft)), nodes=nodes).compile(checkpointer=caller.saver)
+
+    (asked,) = caller.invoke(app(), {}, "guarded")["__interrupt__"]
+    assert asked.value["candidate"] == {"text": "draft v1"}
+    assert caller.invoke(app(), Command(resume=Approve()), "guarded") == {"text": "draft v1"}
+    assert drafts == ["draft v1"]
 
 
 FALLBACK = {"work": NodeGuard(policy=Policy(Fallback(template)))}

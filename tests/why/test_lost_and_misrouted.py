@@ -1,14 +1,15 @@
-"""Failures 4, 5 and 6 of `docs/why.md`: updates that are dropped, and control that goes astray."""
+"""Failures 4, 5, 6 and 12 of `docs/why.md`: dropped updates, and control that goes astray."""
 
 from typing import Any
 
 import pytest
 from callers import Caller
+from langgraph.errors import NodeError
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 from typing_extensions import TypedDict
 
-from coordgate import ContractViolation, guard
+from coordgate import ContractViolation, Fallback, NodeGuard, Policy, Reroute, feedback, guard
 
 
 class State(TypedDict, total=False):
@@ -102,3 +103,69 @@ def test_6_a_goto_and_an_edge_do_not_both_run(caller: Caller, edge: str) -> None
     assert f"{edge} edge to 'answer'" in violation.rule
     assert "refund" in violation.value
     assert "remove the edge" in violation.rule
+
+
+def down(state: State) -> dict[str, Any]:
+    """Fail as a service does that is down."""
+    raise ConnectionError("down")
+
+
+def archive(state: State) -> dict[str, Any]:
+    """Answer from elsewhere."""
+    return {"draft": "from the archive"}
+
+
+def test_12_a_handled_failure_does_not_end_the_run_in_silence(caller: Caller) -> None:
+    """Bare, a handler's update drops the node's edges; guarded, a fallback keeps them."""
+    ran: list[str] = []
+
+    def send(state: State) -> None:
+        ran.append(state["draft"])
+
+    def handle(state: State, error: NodeError) -> dict[str, Any]:
+        return archive(state)
+
+    def graph(**settings: Any) -> Any:
+        builder = StateGraph(State).add_node("fetch", caller.node(down), **settings)
+        builder.add_node("send", caller.node(send))
+        return builder.add_edge(START, "fetch").add_edge("fetch", "send")
+
+    handler = caller.node(handle)
+    bare = graph(error_handler=handler).compile(checkpointer=caller.saver)
+    assert caller.invoke(bare, {}, "bare") == {"draft": "from the archive"}
+    assert bare.get_state(caller.thread("bare")).next == ()
+    assert ran == []
+
+    nodes = {"fetch": NodeGuard(policy=Policy(Fallback(caller.node(archive))))}
+    app = guard(graph(), nodes).compile(checkpointer=caller.saver)
+    assert caller.invoke(app, {}, "guarded") == {"draft": "from the archive"}
+    assert ran == ["from the archive"]
+
+
+def test_12_a_handler_that_is_a_node_is_told_why_in_any_process(caller: Caller) -> None:
+    """Rerouted to, a node goes on along its own edges, and hears the reason after a resume too."""
+    told: list[str] = []
+
+    def recover(state: State) -> dict[str, Any]:
+        why = feedback()
+        told.append("" if why is None else f"{why.by[0]}: {why.reasons[0]}")
+        return archive(state)
+
+    def send(state: State) -> dict[str, Any]:
+        return {"seen": [state["draft"]]}
+
+    def app() -> Any:
+        """Make the graph anew, as another process would."""
+        builder = StateGraph(State).add_node("fetch", caller.node(down)).add_edge(START, "fetch")
+        builder.add_node("recover", caller.node(recover)).add_node("send", caller.node(send))
+        builder.add_edge("fetch", "send").add_edge("recover", "send")
+        nodes = {"fetch": NodeGuard(policy=Policy(Reroute("recover")))}
+        return guard(builder, nodes).compile(
+            checkpointer=caller.saver, interrupt_before=["recover"]
+        )
+
+    caller.invoke(app(), {})
+    assert app().get_state(caller.thread("1")).next == ("recover",)
+    result = caller.invoke(app(), None)
+    assert result == {"draft": "from the archive", "seen": ["from the archive"]}
+    assert told == ["fetch: ConnectionError: down"]
