@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "show": ("coordgate.commands.show", "show the recorded runs, or the transitions of one"),
     "audit": ("coordgate.commands.audit", "how reliable are handoffs and whole, what gate next"),
     "reliability": ("coordgate.commands.reliability", "multiply out a design on paper"),
+    "eval": ("coordgate.commands.eval", "run a graph on cases, and score its answers"),
     "replay": ("coordgate.commands.replay", "run a recorded run again, without its bodies"),
     "backtest": ("coordgate.commands.backtest", "ask today's gates about what was recorded"),
     "export": ("coordgate.commands.export", "write the records where other tools read them"),
@@ -37,6 +38,7 @@ examples:
   coordgate show traces.db --follow        what is recorded from now on, as it comes
   coordgate audit traces.db                how reliable each handoff is, and the whole
   coordgate reliability 0.98 0.96 --handoffs 0.97   what a design on paper comes to
+  coordgate eval app.py:graph --cases cases.jsonl --scorer score.py:right --against bare
   coordgate replay traces.db latest --app app.py:graph   does it still go the same way?
   coordgate backtest traces.db --app app.py:graph        what would today's gates have said?
   coordgate export traces.db traces.parquet   for DuckDB, pandas and other tools

@@ -55,6 +55,8 @@ class Label:
     """`guarded` or `bare`, in an eval of both."""
     at: float | None = None
     """When it was given: UTC, seconds since the epoch."""
+    experiment: str | None = None
+    """The eval that it is of."""
 
     @property
     def about(self) -> tuple[str, str | None, int | None, int | None, str]:

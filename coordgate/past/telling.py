@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from coordgate.audit.intervals import rate
 from coordgate.past.backtest import Backtest, Change, GateTurn, Retries
 from coordgate.past.labelled import Confusion
 from coordgate.show import duration, printable
@@ -62,11 +63,14 @@ def _labelled(found: Backtest) -> Iterator[str]:
 def _beside(then: Confusion, now: Confusion) -> Iterator[str]:
     for when, each in (("then", then), ("now", now)):
         precision, recall = (_share(*pair) for pair in (each.of_rejected, each.of_wrong))
-        yield f"    {when:5} precision {precision:24} recall {recall}"
+        yield f"    {when:5} precision {precision:30} recall {recall}"
 
 
 def _share(count: int, total: int) -> str:
-    return f"{count / total:.0%} ({count} of {total})" if total else "- (none)"
+    seen = rate(count, total)
+    if seen.estimate is None:
+        return "- (none)"
+    return f"{seen.estimate:.0%} [{seen.low:.0%}, {seen.high:.0%}] ({count} of {total})"
 
 
 def _total(each: Confusion) -> int:
@@ -109,9 +113,9 @@ def as_json(found: Backtest) -> dict[str, Any]:
     for turn, gate in zip(shown["gates"], found.gates, strict=True):
         turn |= {"then": _rates(gate, then=True), "now": _rates(gate, then=False)}
         del turn["labelled_then"], turn["labelled_now"]
-    shown["runs_then"] = _precision(shown.pop("stopped_then") and found.stopped_then)
-    shown["runs_now"] = _precision(shown.pop("stopped_now") and found.stopped_now)
-    return shown
+    del shown["stopped_then"], shown["stopped_now"]
+    runs = {"then": _precision(found.stopped_then), "now": _precision(found.stopped_now)}
+    return {**shown, "labelled_runs": runs}
 
 
 def _rates(turn: GateTurn, *, then: bool) -> dict[str, Any]:
@@ -119,7 +123,5 @@ def _rates(turn: GateTurn, *, then: bool) -> dict[str, Any]:
 
 
 def _precision(each: Confusion) -> dict[str, Any]:
-    rates: dict[str, Any] = {}
-    for name, (count, total) in (("precision", each.of_rejected), ("recall", each.of_wrong)):
-        rates[name] = {"n": total, "successes": count, "estimate": count / total if total else None}
-    return {**asdict(each), **rates}
+    precision, recall = rate(*each.of_rejected), rate(*each.of_wrong)
+    return {**asdict(each), "precision": asdict(precision), "recall": asdict(recall)}

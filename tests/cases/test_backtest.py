@@ -286,10 +286,12 @@ def test_the_command_tells_what_has_changed(
     assert "13 recorded outputs of 10 runs" in told
     assert "3 of 13" in told
     assert "5 of 13" in told
-    assert "recall 40% (2 of 5)" in told
+    assert "recall 40% [" in told
+    assert "] (2 of 5)" in told
     assert "write: few passed, now rejects: too long" in told
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     few = next(each for each in found["gates"] if each["gate"] == "few")
     assert few["now"]["precision"]["estimate"] == 1.0
+    assert 0 < few["now"]["precision"]["low"] < 1
     assert len(found["changes"]) == 2
