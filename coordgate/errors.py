@@ -10,6 +10,7 @@
     │   └── InvariantViolated   the state would no longer be what it must always be
     ├── BudgetExceeded          a node was not run, since the run's budget is spent
     ├── CircuitOpen             a node was not run, since what it depends on keeps failing
+    ├── ToolRefused             a gated tool was not called, or its answer was held back
     ├── UngatedError            a gated node, or what needs one, ran where nobody has guarded
     ├── StoreError              a trace file cannot be read or written
     └── UnsupportedLangGraph    the installed LangGraph is not one that coordgate works on
@@ -36,6 +37,21 @@ class CoordgateError(RuntimeError):
 
 class ConfigurationError(CoordgateError):
     """Say what was declared, where, why it cannot work, and the cure."""
+
+
+class ToolRefused(CoordgateError):
+    """A gated tool that code called, not a model, was not called or its answer not given."""
+
+    def __init__(self, tool: str, what: str, reasons: Sequence[str]) -> None:
+        """Carry the tool, what became of the call, and why."""
+        super().__init__(tool, what, tuple(reasons))
+        self.tool = tool
+        self.what = what
+        self.reasons = tuple(reasons)
+
+    def __str__(self) -> str:
+        """Return all of it in one line."""
+        return f"tool {self.tool!r} {self.what}: {'; '.join(self.reasons)}"
 
 
 class UngatedError(CoordgateError):

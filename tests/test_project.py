@@ -48,6 +48,7 @@ PUBLIC = [
     "RetryWith",
     "SendBack",
     "StoreError",
+    "ToolRefused",
     "Tracer",
     "UngatedError",
     "UnsupportedLangGraph",

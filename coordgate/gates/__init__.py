@@ -16,6 +16,7 @@ from coordgate.gates.finish import finished
 from coordgate.gates.route import by_example, by_model, by_rules
 from coordgate.gates.rules import check, matches, max_length, not_empty, threshold
 from coordgate.gates.text import cites, grounded_in
+from coordgate.gates.tool import valid_calls
 
 __all__ = [
     "by_example",
@@ -36,5 +37,6 @@ __all__ = [
     "relevant",
     "sourced",
     "threshold",
+    "valid_calls",
     "within_tokens",
 ]

@@ -1,0 +1,1 @@
+"""Integrations: the edges to other packages, each behind an extra of its own."""

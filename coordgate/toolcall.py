@@ -1,0 +1,238 @@
+"""Tool calls: what is checked before a gated tool is called, and of what it answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool, ToolException
+from langgraph.errors import GraphBubbleUp
+from langgraph.types import Command, interrupt
+from pydantic import ValidationError
+
+from coordgate.answers import Decided, read_answer, schemas
+from coordgate.errors import ToolRefused
+from coordgate.gate import Gate, Judgement, Verdict
+from coordgate.gates.tool import Faults, objection, validation_faults
+from coordgate.gates.values import text_of
+from coordgate.node import note
+from coordgate.policy import Escalate
+
+_ALLOWED: tuple[Decided, ...] = ("approve", "edit", "reject")
+_LONGEST_ERROR = 300
+_CORRECT = "Correct the arguments and call it again."
+_BROKEN_PROMISE = "answered with something else than it promises, which was dropped"
+_LOST = frozenset({"ClosedResourceError", "BrokenResourceError", "EndOfStream", "ConnectError"})
+_GO_ON = "Go on without it, or say that you could not."
+
+
+Calling: TypeAlias = Generator[Any, Any, Any]
+"""Yields the input to call with at most once, is sent the result, and returns what is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a gated tool is held to."""
+
+    faults: Faults
+    """What is wrong with arguments."""
+    injected: frozenset[str]
+    """Parameters that are not the model's to give."""
+    dangers: Sequence[str]
+    """Why it must be allowed each time; empty if it need not be."""
+    ask: Escalate | None
+    """Who allows it; None is nobody."""
+    timeout: float | None
+    """Seconds that a call may take."""
+    screen: Sequence[Gate]
+    """What of a result may be shown."""
+    structure: Callable[[Any], list[str]] | None
+    """What is wrong with a structured result; None where nothing is promised."""
+
+
+@dataclass(slots=True)
+class Failed:
+    """What a call raised."""
+
+    error: Exception
+
+
+class Late(TimeoutError):
+    """A call took longer than its rules allow."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a gated tool."""
+
+    tool: BaseTool
+    rules: Rules
+    id: str | None
+    began: float = field(default_factory=time.perf_counter)
+
+    def flow(self, given: Any) -> Calling:
+        """Check the arguments, ask who must be asked, have the call made, and check the result."""
+        injected = self.rules.injected
+        if not isinstance(given, dict):  # a text, for the one argument that there is
+            given = dict.fromkeys(list(self.tool.args)[:1], given)
+        own = cast("dict[str, Any]", given)
+        asked = {name: value for name, value in own.items() if name not in injected}
+        faults = self.rules.faults(asked)
+        if faults:
+            return self._refuse("was not called", faults, _CORRECT)
+        if self.rules.dangers:
+            refused, asked = self._allowed(asked)
+            if refused:
+                return self._refuse("was not called", [refused], _GO_ON)
+        rest = {name: value for name, value in own.items() if name in injected}
+        return (yield from self._made({**asked, **rest}))
+
+    def _made(self, given: Any) -> Calling:
+        result = yield given
+        if isinstance(result, Failed):
+            return self._refuse(*self._said(result.error))
+        messages = [message for part in _parts(result) for message in _messages(part)]
+        texts = [text for part in messages if (text := text_of(part)) is not None]
+        stopped = objection(texts, self.rules.screen)
+        if stopped:
+            return self._refuse("answered, and its answer was held back", [stopped], _GO_ON)
+        failed = any(getattr(message, "status", None) == "error" for message in messages)
+        if not failed and self.rules.structure is not None:
+            broken = self._unstructured(messages)
+            if broken:
+                return self._refuse(_BROKEN_PROMISE, broken, _GO_ON)
+        reason = f"the tool says that it failed: {texts[0][:200]}" if failed and texts else ""
+        self._note(Verdict(not failed, reason))
+        return result
+
+    def _unstructured(self, messages: Sequence[Any]) -> list[str]:
+        assert self.rules.structure is not None
+        artifact: Any = next((getattr(m, "artifact", None) for m in messages), None)
+        held = cast("dict[str, Any]", artifact) if isinstance(artifact, dict) else {}
+        if "structured_content" not in held:
+            return ["there is no structured content"] if self.id is not None else []
+        return self.rules.structure(held["structured_content"])
+
+    def _allowed(self, asked: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return why the call is not allowed, or what it is allowed with."""
+        why = " and ".join(self.rules.dangers)
+        if self.rules.ask is None:
+            return f"it needs to be allowed, since {why}, and nobody is there to allow it", {}
+        refused: list[str] = []
+        while True:
+            payload: dict[str, Any] = {
+                "node": self.tool.name,
+                "tool": self.tool.name,
+                "to": self.rules.ask.to,
+                "candidate": asked,
+                "reasons": [f"{self.tool.name} needs to be allowed, since {why}"],
+                "answers": schemas(_ALLOWED),
+            }
+            if refused:
+                payload["refused"] = refused
+            try:
+                answer = read_answer(interrupt(payload), _ALLOWED)
+            except GraphBubbleUp:
+                raise
+            except RuntimeError:
+                return "it needs to be allowed, and outside of a graph nobody can be asked", {}
+            if isinstance(answer, list):
+                refused = answer
+            elif answer.decision == "edit":
+                refused, edited = self._edited(answer.update)
+                if not refused:
+                    return "", edited
+            elif answer.decision == "reject":
+                by = f"{answer.by}: " if answer.by else ""
+                return f"{self.rules.ask.to} has not allowed it: {by}{answer.reason}", {}
+            else:
+                return "", asked
+
+    def _edited(self, update: Any) -> tuple[list[str], dict[str, Any]]:
+        """Return what is wrong with arguments that a person gives, and the arguments."""
+        if not isinstance(update, dict):
+            return ["update: give the arguments as an object"], {}
+        arguments = cast("dict[str, Any]", update)
+        return self.rules.faults(arguments), arguments
+
+    def _said(self, error: Exception) -> tuple[str, list[str], str]:
+        """Return what became of a call that raised, why, and what the model can do."""
+        if isinstance(error, ValidationError) and error.title == _title(self.tool):
+            return "was not called", validation_faults(error), _CORRECT
+        if isinstance(error, Late):
+            waited = f"it did not answer within {self.rules.timeout:g} seconds"
+            return "failed", [f"{waited}; it may still have acted"], _GO_ON
+        causes = leaves(error)
+        if self.rules.structure is not None and _names_schema(error):
+            return _BROKEN_PROMISE, ["its structured result breaks its own output schema"], _GO_ON
+        if any(map(_is_lost, causes)):
+            name = " and ".join(dict.fromkeys(type(each).__name__ for each in causes))
+            return "failed", [f"its server cannot be reached ({name})"], _GO_ON
+        said = "; ".join(dict.fromkeys(map(_line, causes)))
+        stopped = objection([said], self.rules.screen)
+        if stopped or len(said) > _LONGEST_ERROR:
+            said = " and ".join(dict.fromkeys(type(each).__name__ for each in causes))
+        return "failed", [said], "Call it otherwise, or go on without it."
+
+    def _refuse(self, what: str, reasons: Sequence[str], then: str) -> ToolMessage:
+        reason = f"{self.tool.name} {what}: {'; '.join(reasons)}"
+        self._note(Verdict(False, reason))
+        if self.id is None:
+            raise ToolRefused(self.tool.name, what, reasons)
+        return ToolMessage(
+            f"{reason}. {then}", tool_call_id=self.id, name=self.tool.name, status="error"
+        )
+
+    def _note(self, verdict: Verdict) -> None:
+        note(Judgement(f"tool:{self.tool.name}", verdict, time.perf_counter() - self.began))
+
+
+def _parts(result: Any) -> list[Any]:
+    return result if isinstance(result, list) else [result]  # pyright: ignore[reportUnknownVariableType] - of anything
+
+
+def _messages(part: Any) -> list[Any]:
+    """Return the tool messages in a part of a result; of one without a message, the part itself."""
+    if not isinstance(part, Command):
+        return [part]
+    command: Any = part  # pyright: ignore[reportUnknownVariableType] - isinstance leaves it open
+    update: Any = command.update
+    held: Any = cast("dict[str, Any]", update).get("messages") if isinstance(update, dict) else None
+    return held if isinstance(held, list) else []  # pyright: ignore[reportUnknownVariableType] - of messages
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return the errors in a group of groups; of one by itself, that one."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [leaf for each in group.exceptions for leaf in leaves(each)]
+    return [error]
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Return whether the connection is gone, by the words of those who carry it."""
+    return (
+        isinstance(error, ConnectionError)
+        or type(error).__name__ in _LOST
+        or (type(error).__name__ == "McpError" and str(error) == "Connection closed")
+    )
+
+
+def _names_schema(error: Exception) -> bool:
+    """Return whether the MCP client has found that a result is not what its schema says."""
+    said = str(error)
+    return type(error) is RuntimeError and ("output schema" in said or "structured content" in said)
+
+
+def _line(error: BaseException) -> str:
+    said = " ".join(str(error).split())
+    if isinstance(error, ToolException):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _title(tool: BaseTool) -> str:
+    return str(getattr(tool.args_schema, "__name__", ""))
