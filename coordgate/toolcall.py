@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -129,7 +129,7 @@ class Call:
                 "to": self.rules.ask.to,
                 "candidate": asked,
                 "reasons": [f"{self.tool.name} needs to be allowed, since {why}"],
-                "answers": schemas(_ALLOWED),
+                "answers": schemas(_ALLOWED, _form(self.tool)),
             }
             if refused:
                 payload["refused"] = refused
@@ -188,6 +188,13 @@ class Call:
 
     def _note(self, verdict: Verdict) -> None:
         note(Judgement(f"tool:{self.tool.name}", verdict, time.perf_counter() - self.began))
+
+
+def _form(tool: BaseTool) -> Mapping[str, Any]:
+    """Return the JSON schema of a tool's arguments, as the model is shown it."""
+    shown: Any = tool.tool_call_schema
+    form: Mapping[str, Any] = shown if isinstance(shown, dict) else shown.model_json_schema()
+    return form
 
 
 def _parts(result: Any) -> list[Any]:

@@ -7,18 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-HERE = Path(__file__).parent
-
-
-def over_stdio(name: str) -> dict[str, Any]:
-    """Return the connection to a server that is started for it."""
-    program = str(HERE / f"{name}_server.py")
-    return {"transport": "stdio", "command": sys.executable, "args": [program, "stdio"]}
+from mcp_servers import HERE
 
 
 def _serving(name: str) -> Iterator[dict[str, Any]]:

@@ -408,6 +408,8 @@ def test_a_person_is_asked_before_a_dangerous_call(asynchronous: bool) -> None:
     assert (paused["tool"], paused["to"]) == ("pay", "treasurer")
     assert paused["candidate"] == {"amount": 90.0, "to": "ada"}
     assert set(paused["answers"]) == {"approve", "edit", "reject"}
+    form = paused["answers"]["edit"]["properties"]["update"]
+    assert form["properties"].keys() == {"amount", "to"}
     assert CALLED == []
     result = run(Command(resume=Approve(by="eve")))
     assert CALLED == [(90.0, "ada")]
