@@ -193,8 +193,9 @@ class Call:
 def _form(tool: BaseTool) -> Mapping[str, Any]:
     """Return the JSON schema of a tool's arguments, as the model is shown it."""
     shown: Any = tool.tool_call_schema
-    form: Mapping[str, Any] = shown if isinstance(shown, dict) else shown.model_json_schema()
-    return form
+    if hasattr(shown, "model_json_schema"):
+        shown = shown.model_json_schema()
+    return cast("dict[str, Any]", shown) if hasattr(shown, "keys") else {}
 
 
 def _parts(result: Any) -> list[Any]:
