@@ -13,6 +13,7 @@ from coordgate.gates.context import (
     within_tokens,
 )
 from coordgate.gates.finish import finished
+from coordgate.gates.judge import grounded, judge
 from coordgate.gates.route import by_example, by_model, by_rules
 from coordgate.gates.rules import check, matches, max_length, not_empty, threshold
 from coordgate.gates.text import cites, grounded_in
@@ -28,7 +29,9 @@ __all__ = [
     "enough",
     "finished",
     "fresh",
+    "grounded",
     "grounded_in",
+    "judge",
     "matches",
     "max_length",
     "no_instructions",

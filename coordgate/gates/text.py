@@ -125,12 +125,12 @@ def grounded_in(
 
     def ask(output: Any, state: Any) -> Verdict:
         try:
-            where, text = _text_to_check(output, key, context_key)
-            texts = _context(read_state_first(output, state, context_key), context_key)
+            where, text = text_to_check(output, key, context_key, "grounded_in")
+            texts = context_texts(read_state_first(output, state, context_key), context_key)
         except Unreadable as error:
             return error.verdict()
         given = source(texts)
-        claims = [sentence for sentence in split(text) if _is_claim(sentence)]
+        claims = [sentence for sentence in split(text) if is_claim(sentence)]
         if not claims:
             return Unreadable(f"{where} has no sentence to check").verdict()
         found = [(sentence.text, unsupported(sentence.text, given)) for sentence in claims]
@@ -230,8 +230,12 @@ def _needs_none(sentence: Sentence) -> bool:
     return sentence.heading or sentence.leads_in
 
 
-def _text_to_check(output: Any, key: str | None, context_key: str) -> tuple[str, str]:
-    """Return the key and the text that `grounded_in` checks."""
+def text_to_check(output: Any, key: str | None, context_key: str, gate: str) -> tuple[str, str]:
+    """Return the key and the text that a gate checks against the context.
+
+    Raises:
+        Unreadable: there is none, or several and no key.
+    """
     if key is not None:
         return key, read_text(output, key)
     if isinstance(output, str):
@@ -244,20 +248,24 @@ def _text_to_check(output: Any, key: str | None, context_key: str) -> tuple[str,
         texts = {name: text for name, value in held.items() if (text := text_of(value)) is not None}
     if len(texts) != 1:
         which = f"which of {', '.join(sorted(texts))}" if texts else "which text"
-        raise Unreadable(
-            f"grounded_in({context_key!r}) cannot tell {which} to check; say it with key="
-        )
+        raise Unreadable(f"{gate}({context_key!r}) cannot tell {which} to check; say it with key=")
     return next(iter(texts.items()))
 
 
-def _context(value: Any, key: str) -> tuple[str, ...]:
+def context_texts(value: Any, key: str) -> tuple[str, ...]:
+    """Return the texts that stand under a key.
+
+    Raises:
+        Unreadable: there is none.
+    """
     texts = tuple(passage.text for passage in passages(value) if passage.text.strip())
     if not texts:
         raise Unreadable(f"{key} is empty: there is nothing to be grounded in")
     return texts
 
 
-def _is_claim(sentence: Sentence) -> bool:
+def is_claim(sentence: Sentence) -> bool:
+    """Return whether a sentence says something that a source could support."""
     if sentence.heading and not any(letter.isdecimal() for letter in sentence.text):
         return False
     return says_something(without_citations(sentence.text))
