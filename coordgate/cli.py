@@ -14,6 +14,7 @@ from coordgate.errors import CoordgateError
 
 COMMANDS: Final = {
     "show": ("coordgate.commands.show", "show the recorded runs, or the transitions of one"),
+    "cost": ("coordgate.commands.cost", "which node, model or run burns the budget, and wastes it"),
     "audit": ("coordgate.commands.audit", "how reliable are handoffs and whole, what gate next"),
     "reliability": ("coordgate.commands.reliability", "multiply out a design on paper"),
     "eval": ("coordgate.commands.eval", "run a graph on cases, and score its answers"),
@@ -36,6 +37,7 @@ examples:
   coordgate show traces.db --failed        only runs in which something failed
   coordgate show traces.db latest --json   for machines; docs/cli.md tells the keys
   coordgate show traces.db --follow        what is recorded from now on, as it comes
+  coordgate cost traces.db                 which node burns the budget, and what was wasted
   coordgate audit traces.db                how reliable each handoff is, and the whole
   coordgate reliability 0.98 0.96 --handoffs 0.97   what a design on paper comes to
   coordgate eval app.py:graph --cases cases.jsonl --scorer score.py:right --against bare
