@@ -97,7 +97,10 @@ def test_a_run_that_has_ended_is_told_whole(store: Store) -> None:
 @contextmanager
 def follower(path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run the command in a process of its own; it is ended by its own id."""
-    command = [sys.executable, "-m", "coordgate.cli", "show", str(path), "--follow", *arguments]
+    # A shell's background jobs are started deaf to Ctrl-C, and would hand that on.
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"import sys; {hear}; from coordgate.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", script, "show", str(path), "--follow", *arguments]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
     try:
         yield child
