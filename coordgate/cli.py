@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "show": ("coordgate.commands.show", "show the recorded runs, or the transitions of one"),
     "cost": ("coordgate.commands.cost", "which node, model or run burns the budget, and wastes it"),
     "audit": ("coordgate.commands.audit", "how reliable are handoffs and whole, what gate next"),
+    "check": ("coordgate.commands.check", "are agreed rates met? for CI"),
     "reliability": ("coordgate.commands.reliability", "multiply out a design on paper"),
     "eval": ("coordgate.commands.eval", "run a graph on cases, and score its answers"),
     "replay": ("coordgate.commands.replay", "run a recorded run again, without its bodies"),
@@ -39,6 +40,7 @@ examples:
   coordgate show traces.db --follow        what is recorded from now on, as it comes
   coordgate cost traces.db                 which node burns the budget, and what was wasted
   coordgate audit traces.db                how reliable each handoff is, and the whole
+  coordgate check traces.db --slo slo.toml whether agreed rates are met
   coordgate reliability 0.98 0.96 --handoffs 0.97   what a design on paper comes to
   coordgate eval app.py:graph --cases cases.jsonl --scorer score.py:right --against bare
   coordgate replay traces.db latest --app app.py:graph   does it still go the same way?

@@ -87,7 +87,8 @@ def effective_size(trials: Floats, passed: Floats, weight: Floats) -> Floats:
     runs = (weight * (trials > 0)).sum(-1)
     spread = (weight * (passed - p[..., None] * trials) ** 2).sum(-1)
     spread = spread * runs / np.maximum(runs - 1, 1)
-    worth = p * (1 - p) * total**2 / np.maximum(spread, _TINY)
+    alone = p * (1 - p) * total / np.maximum(total - 1, 1)
+    worth = alone * total**2 / np.maximum(spread, _TINY)
     return np.asarray(np.where(spread > 1e-12, np.minimum(worth, total), runs), np.float64)
 
 
@@ -189,8 +190,8 @@ def _product(sample: Sample, n: Floats) -> tuple[Floats, Floats, Floats]:
 def _skewed(
     gap: Floats, bend: Floats, weight: Floats, n: Floats, size: Floats, z: float
 ) -> tuple[Floats, Floats]:
-    """Return an interval by Hall's transformation; one event of `size` is always possible."""
-    variance = _square(bend, weight, n) + (size / n) ** 2
+    """Return an interval by Hall's transformation; half an event is always possible."""
+    variance = _square(bend, weight, n) + (size / 2 / n) ** 2
     second = np.maximum(_mean(bend**2, weight, n), _TINY)
     third = _mean(bend**3, weight, n)
     skewness = np.where(second > 1e-24, third / np.maximum(second, 1e-24) ** 1.5, 0)

@@ -30,6 +30,7 @@ from coordgate import (
     guard,
 )
 from coordgate.audit import AuditReport, audit
+from coordgate.audit.intervals import rate
 from coordgate.audit.report import Handoff
 from coordgate.labels import Label, labels_beside, write_labels
 from coordgate.stores import MemoryStore, Store, open_store
@@ -67,6 +68,7 @@ def test_observed_runs_are_counted_as_they_went(tmp_path: Path) -> None:
     for node, key in zip(report.nodes, "abc", strict=True):
         assert (node.first_pass.n, node.first_pass.successes) == (200, good[key])
         assert node.accepted == node.first_pass
+        assert node.accepted.low == pytest.approx(rate(good[key], 200).low)
         assert node.by_rung["observed"].successes == 200 - good[key]
         assert node.gates == ("good",)
     assert (report.observed.n, report.observed.successes) == (200, all_good)

@@ -1,0 +1,153 @@
+"""Service levels: rates that were agreed, and whether an audit shows them met or missed."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from coordgate.audit.intervals import Rate
+from coordgate.audit.report import AuditReport
+from coordgate.errors import ConfigurationError
+
+Verdict = Literal["met", "missed", "undecided"]
+
+_WHOLE: Final = ("completed", "accepted", "first_pass", "correct")
+_PART: Final = ("first_pass", "accepted")
+
+_NOTHING: Final = Rate(0, 0, None, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """A rate that was agreed."""
+
+    scope: Literal["end_to_end", "nodes", "handoffs"]
+    """What it is of."""
+    name: str
+    """The node, or the handoff as `producer -> consumer`; empty for end to end."""
+    what: str
+    """`completed`, `accepted`, `first_pass` or `correct`."""
+    at_least: float
+    """The rate."""
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return f"{self.name or 'end to end'}: {self.what.replace('_', ' ')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An agreed rate beside what was seen."""
+
+    agreed: Agreed
+    """What was agreed."""
+    seen: Rate
+    """What was seen."""
+    verdict: Verdict
+    """`met` if the whole interval lies at or above what was agreed, `missed` if all below."""
+
+
+def read_slo(path: str | os.PathLike[str]) -> tuple[Agreed, ...]:
+    """Return the agreed rates of a TOML file.
+
+    Raises:
+        ConfigurationError: there is no such file, it is no TOML, or says what cannot be checked.
+    """
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: is no TOML: {error}") from error
+    agreed = tuple(_agreed(document, str(path)))
+    if not agreed:
+        raise ConfigurationError(
+            f"{path}: agrees on nothing; write, for one, [end_to_end] and accepted = 0.95"
+        )
+    return agreed
+
+
+def _agreed(document: Mapping[str, Any], path: str) -> Iterator[Agreed]:
+    for scope, content in document.items():
+        if scope == "end_to_end":
+            yield from _rates("end_to_end", "", _table(content, f"{path}: [{scope}]"), _WHOLE, path)
+        elif scope in {"nodes", "handoffs"}:
+            named: Literal["nodes", "handoffs"] = "nodes" if scope == "nodes" else "handoffs"
+            for name, rates in _table(content, f"{path}: [{scope}]").items():
+                where = f'{path}: [{scope}."{name}"]'
+                yield from _rates(named, name, _table(rates, where), _PART, path)
+        else:
+            raise ConfigurationError(
+                f"{path}: [{scope}] is not known; use [end_to_end], [nodes.NAME] or "
+                '[handoffs."PRODUCER -> CONSUMER"]'
+            )
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{where} must be a table")
+    return cast("dict[str, Any]", value)
+
+
+def _rates(
+    scope: Literal["end_to_end", "nodes", "handoffs"],
+    name: str,
+    rates: Mapping[str, Any],
+    known: tuple[str, ...],
+    path: str,
+) -> Iterator[Agreed]:
+    for what, value in rates.items():
+        where = f"{path}: {what!r} of {name or scope}"
+        if what not in known:
+            raise ConfigurationError(f"{where} cannot be checked; there are {', '.join(known)}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ConfigurationError(f"{where} is {value!r}; give a rate from 0 to 1")
+        yield Agreed(scope, name, what, float(value))
+
+
+def check(report: AuditReport, agreed: tuple[Agreed, ...]) -> tuple[Checked, ...]:
+    """Return each agreed rate with what the audit shows of it."""
+    return tuple(_checked(each, _seen(report, each)) for each in agreed)
+
+
+def _checked(agreed: Agreed, seen: Rate) -> Checked:
+    verdict: Verdict = "undecided"
+    if seen.n and seen.low >= agreed.at_least:
+        verdict = "met"
+    elif seen.n and seen.high < agreed.at_least:
+        verdict = "missed"
+    return Checked(agreed, seen, verdict)
+
+
+def _seen(report: AuditReport, agreed: Agreed) -> Rate:
+    match agreed.scope:
+        case "end_to_end":
+            whole = {
+                "completed": report.completed,
+                "accepted": report.accepted,
+                "first_pass": report.first_pass.observed,
+                "correct": report.correct or _NOTHING,
+            }
+            return whole[agreed.what]
+        case "nodes":
+            parts = {node.node: (node.first_pass, node.accepted) for node in report.nodes}
+        case "handoffs":
+            parts = {
+                f"{each.producer} -> {each.consumer}": (each.first_pass, each.accepted)
+                for each in report.handoffs
+            }
+    first_pass, accepted = parts.get(agreed.name, (_NOTHING, _NOTHING))
+    return first_pass if agreed.what == "first_pass" else accepted
+
+
+def overall(checked: tuple[Checked, ...]) -> Verdict:
+    """Return whether all agreed rates are met, any is missed, or that is not decided."""
+    verdicts = {each.verdict for each in checked}
+    if "missed" in verdicts:
+        return "missed"
+    return "undecided" if "undecided" in verdicts else "met"

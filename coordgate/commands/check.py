@@ -1,0 +1,59 @@
+"""`coordgate check`: whether agreed rates are met, for CI."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from coordgate.audit.auditing import audit
+from coordgate.audit.slo import Checked, Verdict, check, overall, read_slo
+from coordgate.audit.words import of_rate, percent
+from coordgate.show import printable
+
+CODES: Final[dict[Verdict, int]] = {"met": 0, "missed": 1, "undecided": 3}
+"""The exit codes; 2 is wrong usage, as everywhere."""
+
+_COLOURS: Final[dict[Verdict, str]] = {"met": "green", "missed": "red", "undecided": "yellow"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.description = (
+        "Compare what was recorded with agreed rates. Exit codes: 0 all are shown to be met, "
+        "1 one is shown to be missed, 3 the runs do not decide, 2 wrong usage."
+    )
+    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
+    parser.add_argument("--slo", metavar="FILE", required=True, help="the agreed rates, as TOML")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print each agreed rate with its verdict; return the code of the worst."""
+    agreed = read_slo(arguments.slo)
+    checked = check(audit(arguments.store), agreed)
+    verdict = overall(checked)
+    if arguments.json:
+        told = {"verdict": verdict, "checked": [asdict(each) for each in checked]}
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    else:
+        console = Console(highlight=False, markup=False, emoji=False)
+        for each in checked:
+            console.print(_line(each), soft_wrap=True)
+        console.print(Text(verdict, _COLOURS[verdict]), soft_wrap=True)
+    return CODES[verdict]
+
+
+def _line(checked: Checked) -> Text:
+    agreed, seen = checked.agreed, checked.seen
+    line = Text(f"{checked.verdict:9}", _COLOURS[checked.verdict])
+    found = f"{of_rate(seen)} of {seen.n}" if seen.n else "nothing was recorded of it"
+    line.append(
+        f"  {printable(agreed.title)}: at least {percent(agreed.at_least)} agreed, {found}", ""
+    )
+    return line
