@@ -51,6 +51,7 @@ class KeptAccount(Account):
         self._saving = threading.Lock()
         self._asaving = asyncio.Lock()
         self._awaited = awaited
+        self._warned = False
         self.run = run
         """The id of the run that opened it; those within share it."""
 
@@ -103,6 +104,17 @@ class KeptAccount(Account):
         if over:
             self.clear()
         await self.akeep()
+
+    def note_unpriced(self, model: str) -> None:
+        """Warn, once in a run, that a budget of dollars does not bind a model without a price."""
+        if self.budget.usd is not None and not self._warned:
+            self._warned = True
+            _log.warning(
+                "the run has a budget of %g USD, and what %r costs is not known: name it in "
+                "guard(prices=...), or give a budget of tokens",
+                self.budget.usd,
+                model,
+            )
 
     def _take(self, found: Any) -> None:
         kept: Any = found.metadata.get(NAMESPACE) if found is not None else None

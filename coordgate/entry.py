@@ -121,6 +121,8 @@ def leave(turn: Entering, error: BaseException | None) -> None:
         account = None if turn.run is None else turn.run.account
         made = turn.made
         assert account is not None
+        if made is not None and made.cost is None and made.tokens_in is not None:
+            account.note_unpriced(made.model or "a model")
         account.end(
             _IDS.sub("", turn.namespace) or turn.node.name,
             tokens=0 if made is None else (made.tokens_in or 0) + (made.tokens_out or 0),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from callers import Caller
+from langchain_core.messages import AIMessage
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, RetryPolicy, Send
 from spenders import Clock, Spender, State, graph
@@ -21,12 +22,13 @@ from coordgate import (
     GateRejected,
     NodeGuard,
     Policy,
+    Prices,
     Retry,
     Verdict,
     gate,
     guard,
 )
-from coordgate.testing import RecordingTracer
+from coordgate.testing import RecordingTracer, ScriptedModel
 
 SORRY = Degrade({"draft": "sorry"})
 
@@ -274,6 +276,38 @@ def test_a_refused_attempt_stands_in_the_record() -> None:
     assert "the run's budget is spent: attempts 1 of 1" in (first.error or "")
     assert second.rung == "degrade"
     assert tracer.transitions[-1].status == "degraded"
+
+
+def test_what_models_report_is_what_is_spent(caller: Caller) -> None:
+    """Tokens and dollars come from the calls of models, made anywhere below a node."""
+    used: Any = {"input_tokens": 700, "output_tokens": 300, "total_tokens": 1000}
+    model = ScriptedModel(
+        *(AIMessage("good", usage_metadata=used, response_metadata={"model_name": "m"}),) * 9
+    )
+
+    def ask(state: State) -> Any:
+        return {"draft": model.invoke("a question").text}
+
+    def again(state: State) -> Any:
+        return ask(state)
+
+    builder = graph(caller.node(ask), caller.node(again), caller.node(Spender("last")))
+    prices = Prices({"m": {"input": 1000.0, "output": 1000.0}})
+    for limits in ({"tokens": 1500}, {"usd": 1.5}):
+        app = guard(builder, budget=Budget(**limits), prices=prices)
+        with pytest.raises(BudgetExceeded) as caught:
+            caller.invoke(app.compile(checkpointer=caller.saver), {})
+        assert caught.value.node == "last"
+        spent = {name: (each.tokens, each.usd) for name, each in caught.value.nodes.items()}
+        assert spent == {"ask": (1000, 1.0), "again": (1000, 1.0)}
+
+
+def test_a_model_without_a_price_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """A budget of dollars cannot bind what costs an unknown amount: one warning says so."""
+    app = guard(graph(Spender("one", tokens=9), Spender("two", tokens=9)), budget=Budget(usd=0.01))
+    app.compile().invoke({})
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "what 'a model' costs is not known" in said
 
 
 def test_without_tokens_known_only_attempts_are_spent() -> None:

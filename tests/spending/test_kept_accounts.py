@@ -9,6 +9,8 @@ import pytest
 from callers import Caller
 from killing import lines_of
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.postgres import PostgresSaver
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
@@ -122,6 +124,33 @@ def test_another_connection_finds_it(tmp_path: Path) -> None:
         query = "select count(*) from checkpoints where checkpoint_ns = 'coordgate'"
         assert database.execute(query).fetchone() == (1,)
     database.close()
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_postgres_keeps_it(postgres: str, how: str) -> None:
+    """LangGraph's Postgres savers keep one row for a thread, and write it over."""
+    app = guard(graph(Spender("one"), asks, Spender("two")), budget=Budget(attempts=3))
+
+    def run(given: Any) -> Any:
+        with PostgresSaver.from_conn_string(postgres) as saver:
+            saver.setup()
+            return app.compile(checkpointer=saver).invoke(given, THREAD)
+
+    async def arun(given: Any) -> Any:
+        async with AsyncPostgresSaver.from_conn_string(postgres) as saver:
+            await saver.setup()
+            return await app.compile(checkpointer=saver).ainvoke(given, THREAD)
+
+    def go(given: Any) -> Any:
+        return run(given) if how == "sync" else asyncio.run(arun(given))
+
+    go({})
+    with pytest.raises(BudgetExceeded):
+        go(Command(resume="yes"))
+    with PostgresSaver.from_conn_string(postgres) as saver:
+        rows = saver.list({"configurable": {"thread_id": "1", "checkpoint_ns": "coordgate"}})
+        (kept,) = [row.metadata["coordgate"] for row in rows]
+    assert {name: spent[0] for name, spent in kept["nodes"].items()} == {"one": 1, "asks": 2}
 
 
 def test_an_awaited_saver_is_awaited(tmp_path: Path) -> None:
