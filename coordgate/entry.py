@@ -53,11 +53,6 @@ class Entering(Protocol):
         """The same, if there is one yet."""
         ...
 
-    @property
-    def task(self) -> str:
-        """LangGraph's id of the task."""
-        ...
-
 
 def enter(turn: Entering) -> None:
     """Settle what must be before the body is run.
@@ -136,8 +131,7 @@ def leave(turn: Entering, error: BaseException | None) -> None:
             _let_go(turn, "passed" if turn.quietly else "unknown")
         elif is_transport(error):
             _let_go(turn, "failed", f"{type(error).__name__}: {error}")
-        elif isinstance(error, Exception) or turn.task not in turn.node.ladders:
-            # An attempt that LangGraph times is cancelled first, and only then is it told why.
+        else:
             _let_go(turn, "unknown")
 
 

@@ -282,6 +282,30 @@ def test_a_timeout_of_langgraphs_counts() -> None:
     assert circuit.state == "open"
 
 
+def test_a_cancelled_probe_is_no_answer() -> None:
+    """A run that is cancelled while it probes leaves the circuit as open as it was."""
+    clock = Clock()
+    circuit = Circuit("x", failures=1, seconds=30, clock=clock)
+    builder = StateGraph(State)
+    node = scripted(RESET, NEVER, kind="async")
+    builder.add_node("call", node, timeout=60)
+    builder.add_edge(START, "call")
+    app = guard(builder, {"call": calling(circuit, SORRY)}).compile()
+
+    async def cancelled() -> None:
+        await app.ainvoke({})
+        clock.now = 30
+        run = asyncio.create_task(app.ainvoke({}))
+        while node.calls < 2:
+            await asyncio.sleep(0)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    asyncio.run(cancelled())
+    assert circuit.state == "half-open"
+
+
 def test_a_refused_attempt_spends_nothing() -> None:
     """What the circuit or the budget refuses is counted by neither."""
     circuit = Circuit("x", failures=1, seconds=30, clock=Clock())
