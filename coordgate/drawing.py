@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from coordgate import _langgraph as lg
 from coordgate.engine import GuardedSeq
@@ -15,7 +15,7 @@ from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate
 from coordgate.guarded import GraphGuard, GuardedGraph
 from coordgate.node import NodeGuard
-from coordgate.policy import Degrade, Escalate, Fallback, Retry, Rung, rung_name
+from coordgate.policy import Degrade, Escalate, Fallback, Reroute, Retry, Rung, SendBack
 from coordgate.schema import type_name
 
 Says = Mapping[str, str]
@@ -118,10 +118,14 @@ def _rung_in_words(rung: Rung) -> str:
             return f"fall back to {rung.name}"
         case Escalate():
             return f"ask {rung.to}"
+        case Reroute():
+            return f"go to {rung.node}"
+        case SendBack():
+            return f"send back to {rung.node or 'the producer'}"
         case Degrade():
             return f"degrade {', '.join(rung.update)}"
         case _:
-            return rung_name(rung)
+            assert_never(rung)
 
 
 def graph_text(app: Any) -> str:

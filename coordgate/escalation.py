@@ -114,7 +114,6 @@ class OnLadder(Protocol):
     run: RunContext | None
     place: Place
     next: Rung | None
-    away: tuple[str, ...]
     history: list[tuple[str, ...]]
     rejected: Any
     escalation: Escalation
@@ -260,7 +259,6 @@ def _kept(namespace: str, ladder: OnLadder) -> dict[str, Any]:
     return {
         "task": namespace,
         "place": [ladder.place.position, ladder.place.used],
-        "away": list(ladder.away),
         "history": [list(reasons) for reasons in ladder.history],
         "asked": list(ladder.escalation.asked),
         "stood": list(ladder.escalation.given),
@@ -317,7 +315,6 @@ def _own(value: Any, namespace: str) -> Mapping[str, Any] | None:
 
 def _stand(ladder: OnLadder, kept: Mapping[str, Any], attempts: Sequence[Any]) -> None:
     ladder.place = Place(*kept["place"])
-    ladder.away = tuple(kept["away"])
     ladder.history[:] = [tuple(reasons) for reasons in kept["history"]]
     ladder.escalation.asked[:] = kept["asked"]
     ladder.escalation.earlier[:] = attempts

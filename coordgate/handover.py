@@ -125,6 +125,8 @@ class HandingOver:
     def _keep(self, invariants: Invariants, shipped: Any) -> None:
         """Judge the state that the step would leave."""
         node, raw = self.node, self.raw
+        if node.mark is not None and isinstance(self.rung, Degrade):
+            shipped = dict([*shipped.items(), node.mark])
         finding = invariants.after(self.config, node.name, shipped, stops=node.enforces)
         if finding is None:
             return

@@ -45,7 +45,10 @@ def _told(node: NodePlan, cause: Cause, judgements: Sequence[Judgement]) -> str:
     if jump is not None and jump != "fail" and (not node.policy or jump not in node.policy.names()):
         return f"the gate asked for {jump!r}, which is not on the node's policy; add that rung"
     if cause == "input":
-        return "mend what the producer hands over, or add Degrade(...) to this node's policy"
+        return (
+            "mend what the producer hands over, or add SendBack() or Degrade(...) to this node's "
+            "policy"
+        )
     if node.external:
         return (
             "whether its effect has happened is not known; look before it is run again, and give "
