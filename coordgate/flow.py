@@ -25,6 +25,9 @@ from coordgate.statekey import StateKey
 WORD = "__coordgate__"
 """The channel in which nodes leave word for later steps."""
 
+_ANEW = "anew"
+"""Stands before the keys that the graph's input has written."""
+
 _SENT = "send:"
 """Stands before the name of a writer that was started by Send; a colon is in no node's name."""
 
@@ -64,17 +67,19 @@ class Word(BaseChannel[Any, Any, Any]):
         """Return what is kept."""
         return self.kept
 
-    def update(self, values: Sequence[Mapping[str, Any]]) -> bool:
+    def update(self, values: Sequence[Any]) -> bool:
         """Take what the nodes of one step say, all at once."""
         if values:
             self.kept = _after(self.kept, values)
         return bool(values)
 
 
-def _after(kept: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _after(kept: Mapping[str, Any], said: Sequence[Any]) -> dict[str, Any]:
     """Return what is kept after one step. What is taken back goes first, in whichever order."""
-    if any("anew" in each for each in said):
-        kept = {}
+    if not all(isinstance(each, Mapping) for each in said):
+        # The graph's start: all begins anew, and these keys are given.
+        kept = {"wrote": {key: [START] for each in said for key in each[1:]}}
+        said = ()
     parts: dict[str, dict[str, Any]] = {
         part: dict(kept.get(part, {})) for part in ("told", "left", "wrote", "handed", "ran")
     }
@@ -145,8 +150,8 @@ class Flow:
 
     def _given(self, given: Any) -> list[tuple[str, Any]]:
         fields = given if isinstance(given, dict) else getattr(given, "__dict__", {})  # pyright: ignore[reportUnknownVariableType] - the graph's input
-        wrote = {key: START for key in self.keys if self.traces and key in fields}
-        return [(WORD, {"anew": True, "wrote": wrote})]
+        # A tuple, since LangGraph hashes what it writes when it draws the graph.
+        return [(WORD, (_ANEW, *sorted(key for key in self.keys if self.traces and key in fields)))]
 
 
 class Opening(lg.ChannelWrite):

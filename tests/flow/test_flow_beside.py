@@ -156,6 +156,17 @@ def test_a_drawing_says_where_control_goes() -> None:
     assert "send back to the producer, then send back to find, then go to mend" in drawn
 
 
+@pytest.mark.parametrize("schema", [State, dict])
+def test_a_graph_is_drawn_by_langgraph_as_it_was(schema: Any) -> None:
+    """What the engine adds to the graph's start and channels is no edge and no node."""
+    builder = StateGraph(schema).add_node("find", find).add_node("mend", find)
+    builder.add_edge(START, "find").add_conditional_edges("find", lambda state: "mend", ["mend"])
+    app = guard(builder, {"find": NodeGuard(policy=Policy(Reroute("mend")))}).compile()
+    assert app.get_graph().draw_mermaid() == builder.compile().get_graph().draw_mermaid()
+    assert app.get_input_jsonschema() == builder.compile().get_input_jsonschema()
+    assert app.get_output_jsonschema() == builder.compile().get_output_jsonschema()
+
+
 @pytest.mark.parametrize(
     ("written", "rung"),
     [
