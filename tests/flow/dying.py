@@ -2,7 +2,8 @@
 
 Run as `dying.py SAVER DIRECTORY`, SAVER `sqlite-sync` or `sqlite-async`. Each run is done in a
 process of its own, once for every other point at which it can be killed, the even ones sync and the
-odd ones async, and gone on with in another. It prints a line of JSON for each point: whether it was killed, and what the thread holds at its end.
+odd ones async, and gone on with in another. It prints a line of JSON for each point: whether it was
+killed, and what the thread holds at its end.
 """
 
 import asyncio
