@@ -1,23 +1,28 @@
-"""The audit of a store of a million transitions, against one plain SQL scan of the same columns.
+"""Subject 7: the audit of a store of a million transitions, against plain SQL scans of it.
 
-    python bench/audit.py [--runs 166667] [--store PATH] [--rounds 3]
-
-Makes the store if it is not there: a six-node graph, each hand-over accepted at once 97 times in a
-hundred, retried once, as the engine records it. Prints JSON: seconds of the scan and of the audit
-(medians of rounds that take turns), their ratio, and the most memory that a fresh process needed
-for an audit of the whole store and of one with a tenth of the runs.
+The store is that of a six-node graph in which 97 first attempts in 100 are accepted, and each other
+one is retried once. Run as a program, it is the process whose memory is looked at:
+`python bench/audit.py FILE`.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import resource
 import sqlite3
+import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from measure import Figures, say, table
+
+from coordgate.audit import audit
 from coordgate.record import Attempt, GateVerdict, Record, Run, RunId, Transition
 from coordgate.stores import open_store
 
@@ -26,12 +31,25 @@ START = 1_750_000_000.0
 VALUE = json.dumps({"question": "q" * 60, "draft": "d" * 120})
 """What each node reads and writes."""
 
-SCAN = (
-    "SELECT run, number, thread, namespace, node, status, seconds, producers, goto"
-    " FROM transitions",
-    "SELECT transition, number, rung, outcome, seconds, tokens_in, tokens_out, cost FROM attempts",
-)
-"""A plain scan of the columns that an audit rests on."""
+COLUMNS = {
+    "runs": "id, status, mode, thread",
+    "transitions": "id, run, number, namespace, node, status, producers, goto, seconds",
+    "attempts": "transition, rung, outcome, seconds, output, tokens_in, tokens_out, cost",
+    "verdicts": "transition, gate, passed, seconds",
+}
+"""The columns that an audit rests on."""
+
+SCAN = [f"SELECT {columns} FROM {name}" for name, columns in COLUMNS.items()]  # noqa: S608 - ours
+"""A plain scan of them, each row fetched."""
+
+SUMS = [
+    f"SELECT {', '.join(f'sum(length({each}))' for each in columns.split(', '))} FROM {name}"  # noqa: S608 - ours
+    for name, columns in COLUMNS.items()
+]
+"""The same scan inside SQLite: one row a table is fetched."""
+
+BAR = 3.0
+"""How many times as long as the plain scan an audit may take."""
 
 
 def records(runs: int) -> Iterator[Record]:
@@ -84,8 +102,57 @@ def _attempt(number: int, rung: str, passed: bool) -> Attempt:
     )
 
 
-def make(path: Path, runs: int) -> None:
-    """Write a store of so many runs."""
+def run(home: Path, *, transitions: int, rounds: int) -> Figures:
+    """Audit two stores, one a tenth of the other, and scan the larger one; by turns."""
+    paths = [home / "audit.db", home / "tenth.db"]
+    runs = [transitions // len(NODES) + 1, transitions // len(NODES) // 10 + 1]
+    for path, count in zip(paths, runs, strict=True):
+        _make(path, count)
+    taken: dict[str, list[Seconds]] = {"scan": [], "scan in SQLite": [], "audit": []}
+    for _ in range(rounds):
+        taken["scan"].append(_clocked(lambda: _scan(paths[0], SCAN)))
+        taken["scan in SQLite"].append(_clocked(lambda: _scan(paths[0], SUMS)))
+        taken["audit"].append(_clocked(lambda: audit(paths[0])))
+    medians = {
+        name: Seconds(
+            statistics.median(each.wall for each in clocked),
+            statistics.median(each.cpu for each in clocked),
+        )
+        for name, clocked in taken.items()
+    }
+    memory = [_memory(path) for path in paths]
+    ratio = medians["audit"].wall / medians["scan"].wall
+    found: Figures = {
+        "transitions": _count(paths[0]),
+        "rounds": rounds,
+        "seconds": {name: asdict(each) for name, each in medians.items()},
+        "most_memory_mib": {"all": memory[0], "a tenth": memory[1]},
+        "bars": [{"bar": "audit", "limit": BAR, "value": ratio, "met": ratio <= BAR}],
+    }
+    say(f"\naudit: {found['transitions']} transitions, {rounds} rounds by turns")
+    table(
+        ("what", "wall, s", "CPU, s"),
+        [(name, f"{each.wall:.2f}", f"{each.cpu:.2f}") for name, each in medians.items()],
+    )
+    say(
+        f"most memory of the audit's process: {memory[0]:.0f} MiB, of a tenth of the runs "
+        f"{memory[1]:.0f} MiB"
+    )
+    say(f"bar {BAR} audit: {'met' if ratio <= BAR else 'missed'} ({ratio:.3f})")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """What something took."""
+
+    wall: float
+    """By the clock."""
+    cpu: float
+    """Of the processor, in this process."""
+
+
+def _make(path: Path, runs: int) -> None:
     batch: list[Record] = []
     with open_store(path, mode="write") as store:
         for record in records(runs):
@@ -96,16 +163,33 @@ def make(path: Path, runs: int) -> None:
         store.write(batch)
 
 
-def scan(path: Path) -> float:
-    """Return the seconds that the plain scan takes, every row fetched."""
-    began = time.perf_counter()
-    with sqlite3.connect(path) as database:
-        for sql in SCAN:
+def _count(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as database:
+        ((count,),) = database.execute("SELECT count(*) FROM transitions")
+    return int(count)
+
+
+def _clocked(call: Callable[[], object]) -> Seconds:
+    wall, cpu = time.perf_counter(), time.process_time()
+    call()
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def _scan(path: Path, statements: Sequence[str]) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        for sql in statements:
             for _ in database.execute(sql):
                 pass
-    database.close()
-    return time.perf_counter() - began
+
+
+def _memory(path: Path) -> float:
+    """Return how many MiB a fresh process needs at most for an audit."""
+    done = subprocess.run(  # noqa: S603 - this file
+        [sys.executable, __file__, str(path)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return int(done.stdout) / 1024
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]), int(sys.argv[2]))
+    audit(sys.argv[1])
+    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")

@@ -14,7 +14,15 @@ END: Final = "__end__"
 """Who is handed what the last node gives."""
 
 Path = Literal[
-    "first", "retried", "fell_back", "rerouted", "escalated", "degraded", "observed", "failed"
+    "first",
+    "retried",
+    "fell_back",
+    "escalated",
+    "degraded",
+    "rerouted",
+    "sent_back",
+    "observed",
+    "failed",
 ]
 """How a hand-over came about: by the rung that settled it; `observed` did not pass, and shipped."""
 
@@ -22,21 +30,27 @@ PATHS: Final[tuple[Path, ...]] = (
     "first",
     "retried",
     "fell_back",
-    "rerouted",
     "escalated",
     "degraded",
+    "rerouted",
+    "sent_back",
     "observed",
     "failed",
 )
 
 _NEUTRAL: Final = frozenset({"interrupted", "cancelled", "handed_up"})
+_ENDS: Final[dict[str, Path]] = {
+    "degraded": "degraded",
+    "rerouted": "rerouted",
+    "sent_back": "sent_back",
+    "observed": "observed",
+    "failed": "failed",
+}
 _BY_RUNG: Final[dict[str, Path]] = {
     "first": "first",
     "retry": "retried",
     "transport": "retried",
     "fallback": "fell_back",
-    "reroute": "rerouted",
-    "sendback": "rerouted",
     "escalate": "escalated",
     "degrade": "degraded",
 }
@@ -78,8 +92,13 @@ class Kind:
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing was handed over."""
+        """Whether it ended its run."""
         return self.status == "failed"
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether anything shipped, so that control went where the graph says."""
+        return self.status not in {"failed", "rerouted", "sent_back"}
 
     @property
     def raised(self) -> bool:
@@ -89,8 +108,9 @@ class Kind:
     @property
     def path(self) -> Path:
         """How the hand-over came about."""
-        if self.status in {"degraded", "observed", "failed"}:
-            return self.status  # type: ignore[return-value]
+        ended = _ENDS.get(self.status)
+        if ended is not None:
+            return ended
         if not self.attempts:
             return "first"
         rung = self.attempts[-1][0].partition(":")[0]

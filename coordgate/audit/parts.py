@@ -73,8 +73,8 @@ def handoffs_of(tally: Tally) -> Units:
     """Return the handoffs as units.
 
     A transition is a trial of the handoff to each node that control went to, or to the graph's
-    output. Where control would have gone is not known of one that was stopped: if its node has one
-    set of consumers only, it was to them; else all its handoffs are one unit.
+    output. Where control would have gone is not known of one that shipped nothing: if its node has
+    one set of consumers only, it was to them; else all its handoffs are one unit.
     """
     around = containers([kind.node for kind in tally.kinds])
     speaks = [
@@ -96,14 +96,14 @@ def handoffs_of(tally: Tally) -> Units:
 
 
 def _ways(spoken: Sequence[Kind]) -> dict[str, tuple[str, ...]]:
-    """Return the consumers of each node that has one set of them, or was stopped.
+    """Return the consumers of each node that has one set of them, or that once shipped nothing.
 
-    Those of a node that was stopped and has several are one, of all their names.
+    Those of a node that did and has several are one, of all their names.
     """
     ways: dict[str, set[tuple[str, ...]]] = {}
     stopped: set[str] = set()
     for kind in spoken:
-        if not kind.stopped:
+        if kind.hands_over:
             ways.setdefault(kind.node, set()).add(_consumers(kind))
         elif not kind.refused:
             stopped.add(kind.node)
