@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import audit
 import graphs
 import imports
 import memory
@@ -25,7 +26,7 @@ import peers
 import turns
 from measure import Figures, say
 
-SUBJECTS = ("turns", "graphs", "parts", "peers", "imports", "memory")
+SUBJECTS = ("turns", "graphs", "parts", "peers", "imports", "memory", "audit")
 """What is measured, in this order."""
 
 PACKAGES = (
@@ -57,10 +58,14 @@ class Size:
     """Fresh processes for each import."""
     runs: int
     """Runs in the process whose memory is watched."""
+    audited: int
+    """Transitions in the store that is audited."""
 
 
-FULL = Size(rounds=30, window=0.25, turns=100, finer=15, imports=15, runs=100_000)
-QUICK = Size(rounds=5, window=0.02, turns=10, finer=2, imports=2, runs=200)
+FULL = Size(
+    rounds=30, window=0.25, turns=100, finer=15, imports=15, runs=100_000, audited=1_000_000
+)
+QUICK = Size(rounds=5, window=0.02, turns=10, finer=2, imports=2, runs=200, audited=6_000)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "peers": lambda: peers.run(home, rounds=rounds, window=size.window / 5),
         "imports": lambda: imports.run(home, rounds=asked.rounds or size.imports),
         "memory": lambda: memory.run(home, runs=size.runs),
+        "audit": lambda: audit.run(home, transitions=size.audited, rounds=min(rounds, 5)),
     }
     bars: list[Figures] = []
     try:

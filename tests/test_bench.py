@@ -163,3 +163,14 @@ def test_memory_is_sampled_along_the_way(tmp_path: Path) -> None:
     assert [each["runs"] for each in ran["samples"]][-1] == ran["runs"]
     assert all(each["rss_kib"] > 10_000 for each in ran["samples"])
     assert len(ran["slopes_kib_per_1000_runs"]) == 4
+
+
+def test_the_audit_is_measured_against_plain_scans(tmp_path: Path) -> None:
+    """The same store is scanned and audited by turns, and the bar is on the plain scan's time."""
+    ran = Ran("audit", tmp_path / "audit.json").subject
+    assert 5_000 < ran["transitions"] <= 6_010
+    (bar,) = ran["bars"]
+    seconds = ran["seconds"]
+    assert bar["value"] == seconds["audit"]["wall"] / seconds["scan"]["wall"]
+    assert seconds["scan in SQLite"]["wall"] > 0
+    assert ran["most_memory_mib"]["all"] > 10
