@@ -30,7 +30,8 @@ CONFIDENCE: Final = 0.95
 
 _TINY: Final = 1e-300
 _FEW: Final = 12
-"""Up to so many trials on the side of the nearer edge, Poisson is asked."""
+_NEAR: Final = 0.25
+"""Up to so many trials, or such a share, on the side of the nearer edge, Poisson is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def limits(estimate: Any, n: Any, confidence: float = CONFIDENCE) -> tuple[Float
     reach = z * np.sqrt(p * (1 - p) / size + z * z / 4 / size**2) / denominator
     few = np.minimum(p, 1 - p) * size
     edge = np.where(few > 0, gammaincinv(np.maximum(few, _TINY), 1 - confidence), 0) / size
-    near = few <= _FEW
+    near = (few <= _FEW) | (few <= _NEAR * size)
     low = np.where(near & (p < 0.5), np.minimum(centre - reach, edge), centre - reach)
     high = np.where(near & (p >= 0.5), np.maximum(centre + reach, 1 - edge), centre + reach)
     return np.clip(low, 0, 1), np.clip(high, 0, 1)

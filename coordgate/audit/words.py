@@ -28,7 +28,7 @@ class Section:
 
 def sections(report: AuditReport) -> tuple[Section, ...]:
     """Return the report, part by part."""
-    parts = [_whole(report), _nodes(report), _handoffs(report)]
+    parts = [_whole(report), _nodes(report), _handoffs(report), _spending(report)]
     if report.gates:
         parts.append(_gates(report))
     parts.append(_next(report))
@@ -145,27 +145,31 @@ def meaning(compared: Compared, basis: Basis) -> str:
 
 
 def _nodes(report: AuditReport) -> Section:
-    head = (
-        "node",
-        "n",
-        "first pass",
-        "accepted",
-        "how the rest was settled",
-        "p50",
-        "p95",
-        "tokens",
-        "cost",
-        "wasted",
-    )
-    return Section("Nodes", head, tuple(_node(each) for each in report.nodes))
+    head = ("node", "n", "first pass", "accepted", "how the rest was settled")
+    return Section("Nodes", head, tuple(_settled(each) for each in report.nodes))
 
 
-def _node(node: NodeReport) -> tuple[str, ...]:
+def _settled(node: NodeReport) -> tuple[str, ...]:
     rest = [
         f"{path.replace('_', ' ')} {rate.successes}"
         for path, rate in node.by_rung.items()
         if path != "first"
     ]
+    return (
+        node.node,
+        str(node.transitions),
+        of_rate(node.first_pass),
+        of_rate(node.accepted),
+        ", ".join(rest) or "-",
+    )
+
+
+def _spending(report: AuditReport) -> Section:
+    head = ("node", "p50", "p95", "attempts", "tokens", "cost", "wasted")
+    return Section("Spending", head, tuple(_spent(each) for each in report.nodes))
+
+
+def _spent(node: NodeReport) -> tuple[str, ...]:
     tokens = (
         "-"
         if node.tokens_in is None or node.tokens_out is None
@@ -173,12 +177,9 @@ def _node(node: NodeReport) -> tuple[str, ...]:
     )
     return (
         node.node,
-        str(node.transitions),
-        of_rate(node.first_pass),
-        of_rate(node.accepted),
-        ", ".join(rest) or "-",
         duration(node.p50),
         duration(node.p95),
+        str(node.attempts),
         tokens,
         "-" if node.cost is None else f"${node.cost:.4g}",
         f"{percent(node.wasted)} of {node.wasted_of}",
@@ -246,32 +247,31 @@ def _gates(report: AuditReport) -> Section:
 
 
 def _next(report: AuditReport) -> Section:
-    rows = tuple(
-        (
-            f"{each.producer} -> {each.consumer}",
-            points(each.gain),
-            _amount(each.calls),
-            "-" if each.tokens is None else _amount(each.tokens),
-            _amount(each.seconds),
-            each.reason,
-        )
-        for each in report.next_gates
-    )
-    head = ("on", "gain", "calls a run", "tokens a run", "seconds a run", "seen")
-    if not rows:
+    if not report.next_gates:
         silent = [node.node for node in report.nodes if not node.gates]
         note = "No gate is expected to bring anything, by what was seen."
         if silent and report.correct is None:
             note += f" Of {_all(silent)} nothing is known: no gate looks, and there are no labels."
         return Section("Next gate", notes=(note,))
+    rows = tuple(
+        (
+            each.producer,
+            points(each.gain),
+            _amount(each.calls),
+            "-" if each.tokens is None else _amount(each.tokens),
+            _amount(each.seconds),
+        )
+        for each in report.next_gates
+    )
     return Section(
         "Next gate",
-        head,
+        ("on", "gain end to end", "calls a run", "tokens a run", "seconds a run"),
         rows,
         (
-            "A gate with one retry; the best gain for each further call first. Where no label "
-            f"tells, a gate is taken to find {DETECTION:.0%} of what is wrong, and to reject "
-            f"{FALSE_ALARM:.0%} of what is right; what contract or gates have found, they find.",
+            *(f"{each.producer}: {each.reason}." for each in report.next_gates),
+            "A gate with one retry; the best gain for each further call first. It is taken to "
+            f"reject {FALSE_ALARM:.0%} of what is right, and to find all that contract or gates "
+            f"have found, or {DETECTION:.0%} of what only labels have.",
         ),
     )
 
