@@ -164,8 +164,9 @@ def instructions_in(text: str) -> Iterator[str]:
         yield "invisible characters"
     if _HIDDEN_STYLE.search(text):
         yield "hidden html"
-    yield from _by_words(_plain(text))
-    for read in _read_otherwise(text):
+    plainly = list(dict.fromkeys(_by_words(_plain(text))))
+    yield from plainly
+    for read in () if plainly else _read_otherwise(text):
         if any(_by_words(read)):
             yield "encoded"
             return

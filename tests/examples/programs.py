@@ -1,0 +1,22 @@
+"""Programs: how a test runs one of the examples, as a user does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name: str, *flags: str) -> list[str]:
+    """Return the lines that a program prints, without a real model."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_")}
+    done = subprocess.run(  # noqa: S603 - the project's own program
+        [sys.executable, str(EXAMPLES / f"{name}.py"), *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
