@@ -9,12 +9,13 @@ from typing import Any, TypeAlias, cast
 
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool, ToolException
-from langgraph.errors import GraphBubbleUp
+from langgraph.config import get_config
 from langgraph.types import Command, interrupt
 from pydantic import ValidationError
 
+from coordgate._langgraph import has_checkpointer
 from coordgate.answers import Decided, read_answer, schemas
-from coordgate.errors import ToolRefused
+from coordgate.errors import ConfigurationError, ToolRefused
 from coordgate.gate import Gate, Judgement, Verdict
 from coordgate.gates.tool import Faults, objection, validation_faults
 from coordgate.gates.values import text_of
@@ -95,7 +96,7 @@ class Call:
         if isinstance(result, Failed):
             return self._refuse(*self._said(result.error))
         messages = [message for part in _parts(result) for message in _messages(part)]
-        texts = [text for part in messages if (text := text_of(part)) is not None]
+        texts = [text for part in messages if (text := _text(part)) is not None]
         stopped = objection(texts, self.rules.screen)
         if stopped:
             return self._refuse("answered, and its answer was held back", [stopped], _GO_ON)
@@ -121,6 +122,8 @@ class Call:
         why = " and ".join(self.rules.dangers)
         if self.rules.ask is None:
             return f"it needs to be allowed, since {why}, and nobody is there to allow it", {}
+        if not self._can_wait():
+            return "it needs to be allowed, and outside of a graph nobody can be asked", {}
         refused: list[str] = []
         while True:
             payload: dict[str, Any] = {
@@ -133,12 +136,7 @@ class Call:
             }
             if refused:
                 payload["refused"] = refused
-            try:
-                answer = read_answer(interrupt(payload), _ALLOWED)
-            except GraphBubbleUp:
-                raise
-            except RuntimeError:
-                return "it needs to be allowed, and outside of a graph nobody can be asked", {}
+            answer = read_answer(interrupt(payload), _ALLOWED)
             if isinstance(answer, list):
                 refused = answer
             elif answer.decision == "edit":
@@ -150,6 +148,25 @@ class Call:
                 return f"{self.rules.ask.to} has not allowed it: {by}{answer.reason}", {}
             else:
                 return "", asked
+
+    def _can_wait(self) -> bool:
+        """Return whether this is a graph, which can wait for a person.
+
+        Raises:
+            ConfigurationError: it is one without a checkpointer.
+        """
+        try:
+            config = get_config()
+        except RuntimeError:
+            return False
+        if "langgraph_node" not in config.get("metadata", {}):
+            return False
+        if not has_checkpointer(config):
+            raise ConfigurationError(
+                f"tool {self.tool.name!r} needs to be allowed by a person, and the graph has no "
+                "checkpointer to wait with: compile it with one, or pass it to create_agent"
+            )
+        return True
 
     def _edited(self, update: Any) -> tuple[list[str], dict[str, Any]]:
         """Return what is wrong with arguments that a person gives, and the arguments."""
@@ -188,6 +205,13 @@ class Call:
 
     def _note(self, verdict: Verdict) -> None:
         note(Judgement(f"tool:{self.tool.name}", verdict, time.perf_counter() - self.began))
+
+
+def _text(part: Any) -> str | None:
+    """Return the text of a message; of a plain result, all of it as text."""
+    if isinstance(part, str) or hasattr(part, "content"):
+        return text_of(part)
+    return None if part is None else str(part)
 
 
 def _form(tool: BaseTool) -> Mapping[str, Any]:
