@@ -298,7 +298,7 @@ def subgraph_of(node: PregelNode) -> Pregel[Any, Any, Any, Any] | None:
 
 
 def contains_graph(node: PregelNode) -> bool:
-    """Return whether a node is, or calls, another graph."""
+    """Return whether a node is, or names, another graph."""
     return bool(node.subgraphs) or isinstance(node.bound, PregelProtocol)
 
 

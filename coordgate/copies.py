@@ -17,9 +17,16 @@ def guarded_node(
     write: lg.ChannelWrite,
     retry: Sequence[RetryPolicy] | None,
     cache_prefix: str | None,
+    subgraph: Any,
 ) -> Any:
-    """Return a copy of a node whose executable is `seq`; all else is as it was."""
+    """Return a copy of a node whose executable is `seq`; all else is as it was.
+
+    `subgraph` is the guarded graph that takes the place of the one that the node is, if it is one:
+    it is what an update by hand inside it goes through.
+    """
     guarded = copy.copy(node)
+    if subgraph is not None and node.subgraphs:
+        guarded.subgraphs = [subgraph]
     if retry is not None:
         guarded.retry_policy = tuple(retry)
     if cache_prefix is not None and node.cache_policy is not None:

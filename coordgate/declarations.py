@@ -19,6 +19,7 @@ from coordgate.gate import Gate
 from coordgate.invariants import Invariants
 from coordgate.node import NodeGuard, retry_engine
 from coordgate.policy import Degrade, Fallback, Retry
+from coordgate.reach import calls_graph
 from coordgate.schema import bare, fields_of, type_name
 from coordgate.statekey import ROOT, StateKey, mark_of
 
@@ -37,7 +38,7 @@ def check_gate_keys(
         ConfigurationError: a gate reads a key that is not in the output, or not in the state.
     """
     node, where = app.nodes[name], f"node {name!r}"
-    if lg.contains_graph(node):
+    if calls_graph(node):
         return
     handed_over, said = _handed_over(contract, keys)
     if handed_over is None:

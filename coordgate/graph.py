@@ -35,10 +35,12 @@ from coordgate.node import NodeGuard, declared_on
 from coordgate.plan import NodePlan
 from coordgate.policy import Degrade, Escalate
 from coordgate.prices import Prices
+from coordgate.reach import calls_graph
 from coordgate.record import Mode
 from coordgate.retries import merged_retries
 from coordgate.schema import bare, has_fields
 from coordgate.settings import load
+from coordgate.shield import nested_keys
 from coordgate.statekey import StateKey
 from coordgate.tracer import Sink, Tracer
 
@@ -220,7 +222,7 @@ def _guarded_node(
     spec = (given or _OPEN).over(declared)
     where = f"node {name!r}"
     contract = spec.contract or Contract()
-    lenient = lg.contains_graph(node)
+    lenient = calls_graph(node)
     check = None
     if spec.contract is None and (spec.declares or declared is not None or given is not None):
         contract = _annotated(app, function) or contract
@@ -269,12 +271,13 @@ def _guarded_node(
         encloses=subgraph is not None,
         invariants=None if must_hold is None else must_hold(node),
         mark=mark,
+        nested=nested_keys(keys),
     )
     write = GuardedWrite(node.flat_writers[0], plan)
     seq = GuardedSeq(node.node, plan, write, node, subgraph)
     retry = merged_retries(plan) or None if part.mode == "enforce" else None
     prefix = _fingerprint(contract, spec, keys) if part.mode == "enforce" else None
-    return guarded_node(node, seq, write, retry, prefix)
+    return guarded_node(node, seq, write, retry, prefix, subgraph)
 
 
 def _guarded_subgraph(where: str, node: Any, part: GraphGuard) -> Any:

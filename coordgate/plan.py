@@ -42,6 +42,7 @@ class NodePlan:
         transports: Sequence[RetryPolicy],
         retries_on: Callable[[RetryPolicy, Exception], bool],
         invariants: Invariants | None = None,
+        nested: Sequence[str] = (),
         external: bool = False,
         flow: Flow | None = None,
         encloses: bool = False,
@@ -90,6 +91,8 @@ class NodePlan:
         self.invariants = invariants
         self.escalates = self.enforces and bool(self.policy and self.policy.of(Escalate))
         self.shields = self.enforces and guard.declares
+        self.nested = tuple(nested) if self.climbs else ()
+        """The state keys of which an attempt has copies, all the way down."""
         self.holds = self.enforces and guard.stream == "hold"
         self.ladders: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 

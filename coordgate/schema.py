@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import sys
 import types
+import weakref
 from collections import UserList, deque
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -273,32 +274,44 @@ def _typed_dict(declared: Mapping[str, Any]) -> Any:
     return make("Update", {str(k): _modern(v) for k, v in declared.items()})
 
 
-@functools.lru_cache(maxsize=256)
-def _modern_typed_dict(kind: Any) -> Any:
-    """Return a TypedDict that pydantic takes on Pythons before 3.12."""
-    required = kind.__required_keys__
+_MODERN: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def _modern_typed_dict(kind: Any, making: dict[Any, Any]) -> Any:
+    """Return a TypedDict that pydantic takes on Pythons before 3.12.
+
+    `making` holds those that are not ready yet: one may hold itself, or another that holds it.
+    """
+    known = _MODERN.get(kind) or making.get(kind)
+    if known is not None:
+        return known
     hints = {
-        key: _modern(hint)
-        if get_origin(hint) in _WRAPPERS or key in required
-        else NotRequired[_modern(hint)]
+        key: hint
+        if get_origin(hint) in _WRAPPERS or key in kind.__required_keys__
+        else NotRequired[hint]
         for key, hint in get_type_hints(kind, include_extras=True).items()
     }
     make: Any = typing_extensions.TypedDict
-    modern: Any = make(kind.__name__, hints)
+    modern = making[kind] = make(kind.__name__, hints)
     modern.__module__ = kind.__module__
+    modern.__annotations__ = {key: _modern(hint, making) for key, hint in hints.items()}
     return modern
 
 
-def _modern(annotation: Any) -> Any:
+def _modern(annotation: Any, making: dict[Any, Any] | None = None) -> Any:
     """Replace `typing.TypedDict`s, which pydantic refuses before Python 3.12, all the way down."""
     if sys.version_info >= (3, 12):
         return annotation
+    made: dict[Any, Any] = {} if making is None else making
 
     def replaced(part: Any) -> Any:
         old = typing_extensions.is_typeddict(part) and type(part).__module__ == "typing"
-        return _modern_typed_dict(part) if old else part
+        return _modern_typed_dict(part, made) if old else part
 
-    return _mapped(annotation, replaced)
+    modern = _mapped(annotation, replaced)
+    if making is None:
+        _MODERN.update(made)
+    return modern
 
 
 def as_typing_takes_it(annotation: Any) -> Any:

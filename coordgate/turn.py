@@ -31,6 +31,7 @@ from coordgate.plan import NodePlan
 from coordgate.policy import Cause, Feedback
 from coordgate.record import Outcome, TransitionStatus
 from coordgate.run import RUN
+from coordgate.shield import own_all
 
 _NO_CONFIG: RunnableConfig = {"metadata": {}}
 
@@ -76,6 +77,8 @@ class Turn(HandingOver):
                     self.started = time.time()
                     if node.shields:
                         self.given, self.reads = snapshots(state)
+                        if node.nested:
+                            self.given = own_all(self.given, node.nested)
                     else:
                         self.given, self.reads = state, snapshot(state)
                     self.began = time.perf_counter()
@@ -88,6 +91,8 @@ class Turn(HandingOver):
             self._step_onto(ladder)
         # A rejected attempt must leave nothing behind: it may change only what it is given.
         self.given = snapshot(state) if node.shields else state
+        if node.shields and node.nested:
+            self.given = own_all(self.given, node.nested)
         self.began = time.perf_counter()
 
     def _step_onto(self, ladder: Ladder) -> None:

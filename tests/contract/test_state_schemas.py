@@ -310,3 +310,31 @@ def test_an_update_by_hand_ships_parsed_values() -> None:
     observed = guard(app, mode="observe")
     observed.update_state(config, {"count": "many"}, as_node="write")
     assert observed.get_state(config).values == {"count": "many"}
+
+
+class Tree(typing.TypedDict, total=False):
+    """A state that holds its like."""
+
+    name: str
+    parts: "list[Tree]"
+    other: "Twin | None"
+
+
+class Twin(typing.TypedDict):
+    """One that holds the other."""
+
+    tree: Tree
+
+
+def test_a_state_that_holds_its_like_is_checked_all_the_way_down() -> None:
+    """A recursive TypedDict of typing is checked on Pythons before 3.12 as well."""
+    good = {"parts": [{"name": "a", "parts": [{"name": "b"}]}], "other": {"tree": {"name": "c"}}}
+    app = app_of(Tree, good)
+    assert run(app) == good
+    assert app.coordgate.unchecked == ()
+    for bad in (
+        {"parts": [{"parts": [{"name": 1}]}]},
+        {"other": {"tree": {"other": {"tree": {"name": 1}}}}},
+        {"other": {}},
+    ):
+        assert violations(Tree, bad)
