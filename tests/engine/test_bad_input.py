@@ -1,6 +1,5 @@
 """Bad input to coordgate itself: refused when it can be known, with the cure."""
 
-import asyncio
 import functools
 import operator
 from pathlib import Path
@@ -11,6 +10,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
 from pydantic import BaseModel
+from small_graphs import State, both, graph_of, never, run, write
 from typing_extensions import TypedDict
 
 from coordgate import (
@@ -29,41 +29,6 @@ from coordgate import (
     guard,
 )
 from coordgate.testing import scripted
-
-
-class State(TypedDict, total=False):
-    """The state of the graphs here."""
-
-    draft: str
-    count: int
-
-
-def write(state: State) -> State:
-    """Write a draft."""
-    return {"draft": "x"}
-
-
-@gate
-def never(output: State) -> bool:
-    """Pass nothing."""
-    return False
-
-
-def graph_of(node: Any = write, **settings: Any) -> StateGraph[Any, Any, Any, Any]:
-    """Return a graph of one node."""
-    builder = StateGraph(State)
-    builder.add_node("write", node, **settings)
-    builder.add_edge(START, "write")
-    return builder
-
-
-both = pytest.mark.parametrize("how", ["sync", "async"])
-
-
-def run(app: Any, how: str = "sync", given: Any = None) -> Any:
-    """Run a graph, sync or async."""
-    given = {} if given is None else given
-    return app.invoke(given) if how == "sync" else asyncio.run(app.ainvoke(given))
 
 
 def refused(match: str) -> Any:

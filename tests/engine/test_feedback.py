@@ -1,8 +1,7 @@
 """Feedback: what it says, and that it reaches whatever runs below a repeated attempt."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
 from langchain.agents import create_agent
@@ -12,6 +11,7 @@ from langchain_core.tools import tool
 from langgraph.func import task
 from langgraph.graph import START, StateGraph
 from langgraph.prebuilt import ToolNode
+from told_nodes import State, both, heard, one, run
 
 from coordgate import (
     Feedback,
@@ -24,45 +24,6 @@ from coordgate import (
     guard,
 )
 from coordgate.testing import ScriptedModel, scripted
-
-
-class State(TypedDict, total=False):
-    """The state of the graphs here."""
-
-    draft: str
-    told: bool
-    later: list[str]
-
-
-@gate
-def told(output: State) -> Verdict:
-    """Pass what was made with feedback."""
-    return Verdict.accept() if output.get("told") else Verdict.reject("say why")
-
-
-ONCE = NodeGuard(gates=[told], policy=Policy(Retry(1)))
-
-
-both = pytest.mark.parametrize("how", ["sync", "async"])
-
-
-def run(app: Any, how: str, given: Any = None) -> Any:
-    """Run a graph, sync or async."""
-    given = {"draft": "x"} if given is None else given
-    return app.invoke(given) if how == "sync" else asyncio.run(app.ainvoke(given))
-
-
-def one(node: Any, spec: NodeGuard = ONCE) -> Any:
-    """Return a guarded graph of one node."""
-    builder = StateGraph(State)
-    builder.add_node("write", node)
-    builder.add_edge(START, "write")
-    return guard(builder, {"write": spec}).compile()
-
-
-def heard() -> State:
-    """Say whether there is feedback here."""
-    return {"told": feedback() is not None}
 
 
 @both

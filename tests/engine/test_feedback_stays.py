@@ -1,11 +1,12 @@
 """Feedback reaches nothing but the attempt that it is for."""
 
 import asyncio
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send
+from told_nodes import ONCE, State, both, heard, one, run, told
 
 from coordgate import (
     Degrade,
@@ -15,52 +16,11 @@ from coordgate import (
     NodeGuard,
     Policy,
     Retry,
-    Verdict,
     feedback,
-    gate,
     gated,
     guard,
 )
 from coordgate.testing import scripted
-
-
-class State(TypedDict, total=False):
-    """The state of the graphs here."""
-
-    draft: str
-    told: bool
-    later: list[str]
-
-
-@gate
-def told(output: State) -> Verdict:
-    """Pass what was made with feedback."""
-    return Verdict.accept() if output.get("told") else Verdict.reject("say why")
-
-
-ONCE = NodeGuard(gates=[told], policy=Policy(Retry(1)))
-
-
-both = pytest.mark.parametrize("how", ["sync", "async"])
-
-
-def run(app: Any, how: str, given: Any = None) -> Any:
-    """Run a graph, sync or async."""
-    given = {"draft": "x"} if given is None else given
-    return app.invoke(given) if how == "sync" else asyncio.run(app.ainvoke(given))
-
-
-def one(node: Any, spec: NodeGuard = ONCE) -> Any:
-    """Return a guarded graph of one node."""
-    builder = StateGraph(State)
-    builder.add_node("write", node)
-    builder.add_edge(START, "write")
-    return guard(builder, {"write": spec}).compile()
-
-
-def heard() -> State:
-    """Say whether there is feedback here."""
-    return {"told": feedback() is not None}
 
 
 @both

@@ -1,6 +1,5 @@
 """`guard`: what comes out of it, and what it leaves as it was."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -8,53 +7,17 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from typing_extensions import TypedDict
+from small_graphs import State, both, graph_of, never, run, write
 
 from coordgate import (
     GateRejected,
     NodeGuard,
     Policy,
     Retry,
-    gate,
     gated,
     guard,
 )
 from coordgate.testing import RecordingTracer, scripted
-
-
-class State(TypedDict, total=False):
-    """The state of the graphs here."""
-
-    draft: str
-    count: int
-
-
-def write(state: State) -> State:
-    """Write a draft."""
-    return {"draft": "x"}
-
-
-@gate
-def never(output: State) -> bool:
-    """Pass nothing."""
-    return False
-
-
-def graph_of(node: Any = write, **settings: Any) -> StateGraph[Any, Any, Any, Any]:
-    """Return a graph of one node."""
-    builder = StateGraph(State)
-    builder.add_node("write", node, **settings)
-    builder.add_edge(START, "write")
-    return builder
-
-
-both = pytest.mark.parametrize("how", ["sync", "async"])
-
-
-def run(app: Any, how: str = "sync", given: Any = None) -> Any:
-    """Run a graph, sync or async."""
-    given = {} if given is None else given
-    return app.invoke(given) if how == "sync" else asyncio.run(app.ainvoke(given))
 
 
 def test_same_type_in_same_type_out() -> None:

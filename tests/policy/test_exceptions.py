@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
+from ladders import AT_ONCE, BAD, GOOD, Draft, app_of, both, good, run
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
 
@@ -14,57 +15,10 @@ from coordgate import (
     NodeGuard,
     Policy,
     Retry,
-    Verdict,
     gate,
     guard,
 )
 from coordgate.testing import RecordingTracer, scripted
-
-both = pytest.mark.parametrize("how", ["sync", "async"])
-
-
-AT_ONCE: dict[str, Any] = {"wait": 0.0, "jitter": False}
-
-
-class Draft(TypedDict, total=False):
-    """A state without reducers."""
-
-    draft: str
-    extra: str
-
-
-@gate
-def good(output: Any) -> Verdict:
-    """Pass what says good."""
-    return Verdict.accept() if output["draft"] == "good" else Verdict.reject("is not good")
-
-
-def run(app: Any, how: str, given: Any = None, config: Any = None) -> Any:
-    """Run a graph, sync or async."""
-    given = {} if given is None else given
-    return app.invoke(given, config) if how == "sync" else asyncio.run(app.ainvoke(given, config))
-
-
-def app_of(
-    node: Any,
-    *rungs: Any,
-    gates: Any = (good,),
-    tracer: Any = None,
-    contract: Any = None,
-    **settings: Any,
-) -> Any:
-    """Return a guarded graph of one node with a ladder."""
-    builder = StateGraph(Draft)
-    builder.add_node("write", node, **settings)
-    builder.add_edge(START, "write")
-    spec = NodeGuard(contract, gates, Policy(*rungs))
-    return guard(builder, {"write": spec}, tracer=tracer).compile()
-
-
-BAD = {"draft": "bad"}
-
-
-GOOD = {"draft": "good"}
 
 
 @both

@@ -1,9 +1,9 @@
 """The ladder in a graph: which rung answers, and where a gate may jump."""
 
-import asyncio
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from ladders import BAD, GOOD, Draft, app_of, both, climbed, run
 from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, StateGraph
 
@@ -21,54 +21,6 @@ from coordgate import (
     guard,
 )
 from coordgate.testing import RecordingTracer, scripted
-
-both = pytest.mark.parametrize("how", ["sync", "async"])
-
-
-class Draft(TypedDict, total=False):
-    """A state without reducers."""
-
-    draft: str
-    extra: str
-
-
-@gate
-def good(output: Any) -> Verdict:
-    """Pass what says good."""
-    return Verdict.accept() if output["draft"] == "good" else Verdict.reject("is not good")
-
-
-def run(app: Any, how: str, given: Any = None, config: Any = None) -> Any:
-    """Run a graph, sync or async."""
-    given = {} if given is None else given
-    return app.invoke(given, config) if how == "sync" else asyncio.run(app.ainvoke(given, config))
-
-
-def app_of(
-    node: Any,
-    *rungs: Any,
-    gates: Any = (good,),
-    tracer: Any = None,
-    contract: Any = None,
-    **settings: Any,
-) -> Any:
-    """Return a guarded graph of one node with a ladder."""
-    builder = StateGraph(Draft)
-    builder.add_node("write", node, **settings)
-    builder.add_edge(START, "write")
-    spec = NodeGuard(contract, gates, Policy(*rungs))
-    return guard(builder, {"write": spec}, tracer=tracer).compile()
-
-
-BAD = {"draft": "bad"}
-
-
-GOOD = {"draft": "good"}
-
-
-def climbed(tracer: RecordingTracer, node: str = "write") -> list[tuple[str, str]]:
-    """Return the rungs of a node's attempts, and how each ended."""
-    return [(a.rung, a.outcome) for a in tracer.attempts(node)]
 
 
 @both

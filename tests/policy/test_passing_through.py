@@ -5,6 +5,7 @@ import operator
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from ladders import AT_ONCE, BAD, GOOD, Draft, app_of, both, good, nested, run
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import NodeCancelledError
 from langgraph.graph import START, StateGraph
@@ -20,16 +21,10 @@ from coordgate import (
     NodeGuard,
     Policy,
     Retry,
-    Verdict,
     gate,
     guard,
 )
 from coordgate.testing import scripted
-
-both = pytest.mark.parametrize("how", ["sync", "async"])
-
-
-AT_ONCE: dict[str, Any] = {"wait": 0.0, "jitter": False}
 
 
 class State(TypedDict, total=False):
@@ -38,63 +33,6 @@ class State(TypedDict, total=False):
     draft: str
     extra: str
     log: Annotated[list[str], operator.add]
-
-
-class Draft(TypedDict, total=False):
-    """A state without reducers."""
-
-    draft: str
-    extra: str
-
-
-@gate
-def good(output: Any) -> Verdict:
-    """Pass what says good."""
-    return Verdict.accept() if output["draft"] == "good" else Verdict.reject("is not good")
-
-
-def run(app: Any, how: str, given: Any = None, config: Any = None) -> Any:
-    """Run a graph, sync or async."""
-    given = {} if given is None else given
-    return app.invoke(given, config) if how == "sync" else asyncio.run(app.ainvoke(given, config))
-
-
-def app_of(
-    node: Any,
-    *rungs: Any,
-    gates: Any = (good,),
-    tracer: Any = None,
-    contract: Any = None,
-    **settings: Any,
-) -> Any:
-    """Return a guarded graph of one node with a ladder."""
-    builder = StateGraph(Draft)
-    builder.add_node("write", node, **settings)
-    builder.add_edge(START, "write")
-    spec = NodeGuard(contract, gates, Policy(*rungs))
-    return guard(builder, {"write": spec}, tracer=tracer).compile()
-
-
-BAD = {"draft": "bad"}
-
-
-GOOD = {"draft": "good"}
-
-
-def nested(
-    inner_node: Any, inner: NodeGuard | None, outer: NodeGuard | None, **defaults: Any
-) -> Any:
-    """Return a guarded graph of one node in a subgraph in a parent."""
-    graph = StateGraph(Draft)
-    graph.add_node("write", inner_node)
-    graph.add_edge(START, "write")
-    parent = StateGraph(Draft)
-    parent.add_node("sub", graph.compile())
-    parent.add_edge(START, "sub")
-    if defaults:
-        parent.set_node_defaults(**defaults)
-    nodes = {"sub|write": inner, "sub": outer}
-    return guard(parent, {name: spec for name, spec in nodes.items() if spec}).compile()
 
 
 @both

@@ -1,10 +1,9 @@
 """LangGraph's retries, the ladder and parents: counted apart, added, never multiplied."""
 
-import asyncio
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
-from langgraph.graph import START, StateGraph
+from ladders import AT_ONCE, BAD, GOOD, app_of, both, climbed, good, nested, run
 from langgraph.types import RetryPolicy
 
 from coordgate import (
@@ -15,65 +14,10 @@ from coordgate import (
     NodeGuard,
     Policy,
     Retry,
-    Verdict,
-    gate,
-    guard,
 )
 from coordgate.testing import RecordingTracer, scripted
 
-both = pytest.mark.parametrize("how", ["sync", "async"])
-
-
-AT_ONCE: dict[str, Any] = {"wait": 0.0, "jitter": False}
-
-
 AGAIN = RetryPolicy(max_attempts=3, initial_interval=0.0, jitter=False)
-
-
-class Draft(TypedDict, total=False):
-    """A state without reducers."""
-
-    draft: str
-    extra: str
-
-
-@gate
-def good(output: Any) -> Verdict:
-    """Pass what says good."""
-    return Verdict.accept() if output["draft"] == "good" else Verdict.reject("is not good")
-
-
-def run(app: Any, how: str, given: Any = None, config: Any = None) -> Any:
-    """Run a graph, sync or async."""
-    given = {} if given is None else given
-    return app.invoke(given, config) if how == "sync" else asyncio.run(app.ainvoke(given, config))
-
-
-def app_of(
-    node: Any,
-    *rungs: Any,
-    gates: Any = (good,),
-    tracer: Any = None,
-    contract: Any = None,
-    **settings: Any,
-) -> Any:
-    """Return a guarded graph of one node with a ladder."""
-    builder = StateGraph(Draft)
-    builder.add_node("write", node, **settings)
-    builder.add_edge(START, "write")
-    spec = NodeGuard(contract, gates, Policy(*rungs))
-    return guard(builder, {"write": spec}, tracer=tracer).compile()
-
-
-BAD = {"draft": "bad"}
-
-
-GOOD = {"draft": "good"}
-
-
-def climbed(tracer: RecordingTracer, node: str = "write") -> list[tuple[str, str]]:
-    """Return the rungs of a node's attempts, and how each ended."""
-    return [(a.rung, a.outcome) for a in tracer.attempts(node)]
 
 
 @both
@@ -142,22 +86,6 @@ def test_several_policies_of_langgraphs_count_each_for_itself(how: str) -> None:
     with pytest.raises(ConnectionError):
         run(app_of(node, retry_policy=policies), how)
     assert node.calls == 2
-
-
-def nested(
-    inner_node: Any, inner: NodeGuard | None, outer: NodeGuard | None, **defaults: Any
-) -> Any:
-    """Return a guarded graph of one node in a subgraph in a parent."""
-    graph = StateGraph(Draft)
-    graph.add_node("write", inner_node)
-    graph.add_edge(START, "write")
-    parent = StateGraph(Draft)
-    parent.add_node("sub", graph.compile())
-    parent.add_edge(START, "sub")
-    if defaults:
-        parent.set_node_defaults(**defaults)
-    nodes = {"sub|write": inner, "sub": outer}
-    return guard(parent, {name: spec for name, spec in nodes.items() if spec}).compile()
 
 
 @both
