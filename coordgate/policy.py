@@ -38,7 +38,7 @@ class Retry:
     jitter, as LangGraph's own `RetryPolicy` does.
     """
 
-    attempts: int
+    attempts: int = 1
     """Further attempts, after the first."""
     wait: float = field(default=0.5, kw_only=True)
     """Seconds before the first repeat after an exception."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -286,24 +287,45 @@ def test_a_cancelled_probe_is_no_answer() -> None:
     """A run that is cancelled while it probes leaves the circuit as open as it was."""
     clock = Clock()
     circuit = Circuit("x", failures=1, seconds=30, clock=clock)
-    builder = StateGraph(State)
-    node = scripted(RESET, NEVER, kind="async")
-    builder.add_node("call", node, timeout=60)
-    builder.add_edge(START, "call")
-    app = guard(builder, {"call": calling(circuit, SORRY)}).compile()
+    probing = asyncio.Event()
+
+    async def call(state: State) -> Any:
+        if clock.now == 0:
+            raise RESET
+        probing.set()
+        await asyncio.Event().wait()
 
     async def cancelled() -> None:
+        app = guard(graph(call, timeout=60), {"call": calling(circuit, SORRY)}).compile()
         await app.ainvoke({})
         clock.now = 30
         run = asyncio.create_task(app.ainvoke({}))
-        while node.calls < 2:  # noqa: ASYNC110 - the node has no event to wait for
-            await asyncio.sleep(0)
+        await probing.wait()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
 
     asyncio.run(cancelled())
     assert circuit.state == "half-open"
+
+
+def test_a_circuit_is_named_in_toml_too(tmp_path: Path) -> None:
+    """A settings file names the dependency; one retry is meant where no number is given."""
+    assert Retry(circuit="toml") == Retry(1, circuit="toml")
+    settings = tmp_path / "coordgate.toml"
+    settings.write_text(
+        """
+        [nodes.call]
+        policy = [
+            { retry = 9, circuit = "toml", wait = 0, jitter = false },
+            { degrade = { draft = "sorry" } },
+        ]
+        """
+    )
+    call = Spender("call", *[RESET] * 9)
+    app = guard(graph(call), settings).compile()
+    assert [app.invoke({})["draft"] for _ in range(2)] == ["sorry"] * 2
+    assert call.calls == 5
 
 
 def test_a_refused_attempt_spends_nothing() -> None:
