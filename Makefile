@@ -4,7 +4,7 @@
 # ARGS="..."                further arguments for the program that a target runs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench dropin docs lock clean
+.PHONY: help demo test check bench evidence dropin docs lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -34,6 +34,9 @@ check: $(READY) ## Lint, format, types, and the order of imports
 
 bench: $(READY) ## Measure what a guarded node costs, against bare and hand-written ones
 	@$(BIN)/python bench/run.py $(ARGS)
+
+evidence: $(READY) ## Measure what gates bring on a pipeline of six steps, and write docs/evidence.md
+	@$(BIN)/python evidence/run.py $(ARGS)
 
 dropin: $(READY) ## Run LangGraph's own tests, bare and with every node guarded
 	@$(BIN)/python tests/dropin/run.py --mode observe $(ARGS)

@@ -22,6 +22,9 @@ from coordgate.labels import Label
 from coordgate.record import Attempt
 from coordgate.stores import Store
 
+_BODIES = frozenset({"first", "retry", "transport"})
+"""The rungs that run a node's own body."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -175,8 +178,7 @@ def _spent(store: Store, labels: Sequence[Label], *, gates: bool) -> Spent:
         seconds += max(0.0, (run.ended or run.started) - run.started)
         for transition in store.transitions(label.run):
             for attempt in transition.attempts:
-                if attempt.rung != "degrade" and not attempt.rung.startswith("escalate:"):
-                    attempts += 1
+                attempts += attempt.rung in _BODIES or attempt.rung.startswith("fallback:")
                 made, used, cost = _called(attempt, gates=gates)
                 calls += made
                 tokens = tokens if used is None else (tokens or 0) + used

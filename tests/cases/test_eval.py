@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -88,6 +92,62 @@ def test_a_file_of_cases_that_is_not_there_is_named(tmp_path: Path) -> None:
     """So is one that cannot be read."""
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read_cases(str(tmp_path / "none.jsonl"))
+
+
+class LangSmithServer(BaseHTTPRequestHandler):
+    """As much of LangSmith as lists one dataset: on this machine, over a real socket."""
+
+    dataset = "00000000-0000-0000-0000-00000000000d"
+
+    def do_GET(self) -> None:
+        """Answer what the client asks."""
+        path, _, query = self.path.partition("?")
+        answer: Any = {}
+        if path == "/datasets":
+            known = "name=squares" in query
+            made = {"id": self.dataset, "name": "squares", "created_at": "2026-01-01T00:00:00Z"}
+            answer = [made] if known else []
+        elif path == "/examples":
+            first = "offset=0" in query or "offset" not in query
+            answer = [self.example(n) for n in range(3)] if first else []
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def example(self, n: int) -> dict[str, Any]:
+        """Return one example."""
+        made = {"id": str(UUID(int=n)), "dataset_id": self.dataset}
+        return {**made, "inputs": {"n": n}, "outputs": {"square": n * n}}
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def langsmith(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give a LangSmith on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), LangSmithServer) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        monkeypatch.setenv("LANGSMITH_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("LANGSMITH_API_KEY", "none")
+        yield
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("langsmith")
+def test_a_dataset_of_langsmith_gives_cases() -> None:
+    """Its examples are read by LangSmith's own client."""
+    cases = read_cases("langsmith:squares")
+    assert [(case.input, case.expected) for case in cases] == [
+        ({"n": n}, {"square": n * n}) for n in range(3)
+    ]
+    with pytest.raises(ConfigurationError, match="LangSmith does not give the dataset"):
+        read_cases("langsmith:unknown")
 
 
 # Scorers

@@ -365,6 +365,8 @@ def test_a_node_inside_a_subgraph_goes_wrong() -> None:
         with pytest.raises(GateRejected, match="it lies"):
             run(app)
     assert run(outer.compile())["topic"] == "all about owls"
+    inside = dict(with_faults(outer, faults, seed=1).compile().get_subgraphs())["team"]
+    assert run(inside)["topic"] == "lies"
 
 
 def test_a_burst_strikes_whole_runs_together() -> None:

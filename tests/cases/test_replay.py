@@ -18,11 +18,12 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, RetryPolicy, Send, interrupt
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from coordgate import (
     Approve,
     ConfigurationError,
+    Contract,
     CoordgateError,
     Degrade,
     Edit,
@@ -31,8 +32,10 @@ from coordgate import (
     NodeGuard,
     Policy,
     Reject,
+    Reroute,
     Retry,
     RetryWith,
+    SendBack,
     StoreError,
     Tracer,
     Verdict,
@@ -60,6 +63,7 @@ class State(TypedDict, total=False):
     draft: str
     brief: Brief
     found: Annotated[list[str], operator.add]
+    pair: tuple[int, int]
 
 
 class Recorded:
@@ -90,6 +94,11 @@ class Recorded:
             return self.app.invoke(given, config)
         except (CoordgateError, ConnectionError) as error:
             return error
+
+    def transitions(self) -> list[Any]:
+        """Return the transitions of the latest run."""
+        self.tracer.flush()
+        return list(self.store.transitions(next(self.store.runs(limit=1)).id))
 
     def replayed(
         self, nodes: dict[str, NodeGuard] | None = None, *, app: Any = None, is_async: bool = False
@@ -248,6 +257,45 @@ def test_other_edges_make_it_diverge(names: tuple[str, ...]) -> None:
     assert found.divergence is not None
 
 
+def test_a_router_that_goes_elsewhere_makes_it_diverge() -> None:
+    """Routers are real: where control goes now is held against where it went."""
+    ways = iter(["left", "right"])
+
+    def build(recorded: Recorded) -> Any:
+        def start(state: State) -> State:
+            recorded.ran.append("start")
+            return {"draft": "x"}
+
+        def end(state: State) -> State:
+            recorded.ran.append("end")
+            return {}
+
+        way = next(ways)
+        builder: Any = StateGraph(State)
+        builder.add_node(start).add_node("left", end).add_node("right", end)
+        builder.add_conditional_edges("start", lambda _: way, ["left", "right"])
+        return builder.add_edge(START, "start")
+
+    recorded = Recorded(build, {})
+    recorded.run({})
+    found = recorded.replayed()
+    assert found.divergence is not None
+    assert (found.divergence.node, found.divergence.what) == ("start", "goto")
+    assert (found.divergence.recorded, found.divergence.now) == ("left", "right")
+
+
+def test_what_broke_the_contract_breaks_it_again() -> None:
+    """A list in the place of a tuple is served as the list that it was, and refused again."""
+    outputs = {"a": [{"pair": [1, 2]}, {"pair": (1, 2)}]}
+    recorded = Recorded(row("a", outputs=outputs), {"a": NodeGuard(policy=Policy(Retry(1)))})
+    recorded.run({})
+    assert [a.outcome for t in recorded.transitions() for a in t.attempts] == [
+        "violated",
+        "accepted",
+    ]
+    assert recorded.replayed().result == "same"
+
+
 def test_values_come_back_as_what_they_were() -> None:
     """Models, times and messages reach the gates as such."""
 
@@ -389,6 +437,26 @@ def test_nodes_of_subgraphs_are_served_too() -> None:
     changed = recorded.replayed({"one|inner": honest, "two|inner": NodeGuard(gates=[~good])})
     assert changed.divergence is not None
     assert changed.divergence.node == "two|inner"
+
+
+def test_rungs_that_go_elsewhere_are_taken_again() -> None:
+    """A node that was left for another, and a producer that was asked again, go the same way."""
+    outputs = {
+        "a": [{"topic": "x"}, {"topic": "good topic"}],
+        "b": [{"draft": "bad"}],
+        "c": [{"brief": Brief(title="c", at=datetime(2026, 1, 2, tzinfo=UTC))}],
+        "d": [{"draft": "good"}],
+    }
+    long = Contract(accepts={"topic": Annotated[str, Field(min_length=3)]})
+    nodes = {
+        "b": NodeGuard(long, gates=[good], policy=Policy(SendBack(), Reroute("d"))),
+    }
+
+    recorded = Recorded(row("a", "b", "c", "d", outputs=outputs), nodes)
+    assert recorded.run({})["draft"] == "good"
+    assert recorded.ran == ["a", "a", "b", "d"]
+    found = recorded.replayed()
+    assert (found.divergence, found.result, found.transitions) == (None, "same", 5)
 
 
 def test_an_entrypoint_is_replayed() -> None:
