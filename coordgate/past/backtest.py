@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coordgate.asking import ask, ask_in_threads
-from coordgate.gate import Judgement, Verdict
+from coordgate.gate import Gate, Judgement, Verdict
 from coordgate.labels import Label
 from coordgate.past.labelled import Confusion, Labelled
-from coordgate.past.nodes import GuardedNode, guarded_nodes, path_of
+from coordgate.past.nodes import GuardedNode, guarded_nodes, path_of, sees_answers
 from coordgate.plan import check
 from coordgate.policy import Retry
 from coordgate.record import Attempt, Run, Transition
@@ -123,7 +123,7 @@ class Backtest:
     not_judged: Counter[str] = field(default_factory=Counter[str])
     """Outputs that could not be judged again, by the reason."""
     not_asked: tuple[str, ...] = ()
-    """Gates that were not asked, since they wait for a model or a network."""
+    """Gates that were not asked: they wait for a model, or look at its answers."""
     doubts: tuple[str, ...] = ()
     """Values whose type the record leaves open, by node and key."""
 
@@ -235,7 +235,7 @@ class _Test:
         broken = _keys_in(attempt.reasons) if attempt.outcome == "violated" else ()
         restored = node.restorer.update(attempt.output, broken=broken)
         state = None if transition.reads is None else node.state(transition.reads)
-        asked = [*node.plan.quick, *(node.plan.slow if self._slow else ())]
+        asked = [*self._quick(node), *(node.plan.slow if self._slow else ())]
         needs_state = any(gate.takes_state for gate in asked)
         lost = [*restored.lost, *(state.lost if state is not None and needs_state else ())]
         if lost:
@@ -255,7 +255,7 @@ class _Test:
                 was = then.get(name)
                 told = None if was is None else (was.passed, was.reason)
                 self._compare(node, transition, attempt, name, told, said, correct)
-        unasked = {gate.name for gate in node.plan.slow} - said.keys()
+        unasked = {gate.name for gate in (*node.plan.quick, *node.plan.slow)} - said.keys()
         kept = all(then[name].passed for name in unasked & then.keys())
         return kept and all(judgement.verdict.passed for judgement in said.values())
 
@@ -268,7 +268,7 @@ class _Test:
             yield CONTRACT, Judgement(CONTRACT, Verdict.reject(reason))
             return
         yield CONTRACT, Judgement(CONTRACT, Verdict.accept())
-        for gate in plan.quick:
+        for gate in self._quick(node):
             yield gate.name, ask(gate, checked.output, state)
         if self._slow and plan.slow:
             for judgement in ask_in_threads((plan.slow, checked.output, state)):
@@ -317,13 +317,17 @@ class _Test:
             for path, gathered in self._of.items()
             if gathered.now_rejected or gathered.now_passed
         ]
-        if not self._slow:
-            found.not_asked = tuple(
-                f"{node.path}: {gate.name}"
-                for node in self._nodes.values()
-                for gate in node.plan.slow
-            )
+        found.not_asked = tuple(
+            f"{node.path}: {gate.name}"
+            for node in self._nodes.values()
+            for gate in (*node.plan.quick, *node.plan.slow)
+            if sees_answers(gate) or (gate in node.plan.slow and not self._slow)
+        )
         return found
+
+    def _quick(self, node: GuardedNode) -> list[Gate]:
+        """Return the gates of a node that are asked at once, and can be."""
+        return [gate for gate in node.plan.quick if not sees_answers(gate)]
 
 
 def _retries(node: GuardedNode, gathered: _Node) -> Retries:

@@ -22,7 +22,7 @@ from coordgate.channels import static_targets
 from coordgate.gate import Gate, Verdict
 from coordgate.graph import guard, reguarded
 from coordgate.node import RUNNING, NodeGuard
-from coordgate.past.nodes import GuardedNode
+from coordgate.past.nodes import GuardedNode, sees_answers
 from coordgate.past.tape import Diverged, NotInRecord, Tape, Task, sent
 from coordgate.policy import Fallback, Policy, Retry
 from coordgate.record import Attempt
@@ -191,7 +191,7 @@ def served(app: Any, player: Player) -> tuple[Any, MemoryStore, Tracer]:
     nodes = {
         path: _guard(node, player)
         for path, node in player.nodes.items()
-        if node.plan.slow or node.plan.policy
+        if node.plan.slow or node.plan.policy or any(map(sees_answers, node.plan.quick))
     }
     made: Any = guard(bare, nodes, mode=mode, tracer=tracer)
     made.checkpointer = InMemorySaver() if app.checkpointer else None
@@ -225,9 +225,7 @@ def _guard(node: GuardedNode, player: Player) -> NodeGuard:
     """Return what is declared on a node, with what would run code or wait served."""
     given = node.plan.guard
     gates = [
-        _served_gate(gate, player)
-        if isinstance(gate, Gate) and (gate.slow or gate.is_async)
-        else gate
+        _served_gate(gate, player) if isinstance(gate, Gate) and _is_served(gate) else gate
         for gate in given.gates
     ]
     if given.policy is None:
@@ -243,6 +241,10 @@ def _guard(node: GuardedNode, player: Player) -> NodeGuard:
             case _:
                 rungs.append(rung)
     return replace(given, gates=gates, policy=Policy(*rungs))
+
+
+def _is_served(gate: Gate) -> bool:
+    return gate.slow or gate.is_async or sees_answers(gate)
 
 
 def _served_gate(gate: Gate, player: Player) -> Gate:

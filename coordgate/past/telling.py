@@ -31,7 +31,7 @@ def lines(found: Backtest, *, limit: int | None = None) -> Iterator[str]:
         yield from _cost(each)
     yield from _changes(found.changes, limit)
     for name in found.not_asked:
-        yield f"not asked, since it waits (--slow asks it): {name}"
+        yield f"not asked, since it waits (--slow asks it) or looks at a model's answers: {name}"
     for why, count in found.not_judged.items():
         yield f"not judged: {count} of {why}"
     for doubt in found.doubts:

@@ -23,7 +23,7 @@ from coordgate import (
     guard,
 )
 from coordgate.cli import main
-from coordgate.gates import check, max_length
+from coordgate.gates import check, finished, max_length
 from coordgate.labels import Label, labels_beside, write_labels
 from coordgate.past.backtest import CONTRACT, Backtest, GateTurn, backtest
 from coordgate.stores import MemoryStore
@@ -194,6 +194,13 @@ def test_a_gate_that_waits_is_asked_only_if_told_to() -> None:
     assert (asked, found.not_asked) == ([], ("write: judge",))
     found = backtest(store, today(judge), slow=True)
     assert len(asked) == turn(found, "judge").rejected_now == 13
+
+
+def test_a_gate_on_the_models_answers_is_not_asked() -> None:
+    """What the model answered is not recorded, so that its verdict of then counts on."""
+    found = backtest(recorded(words=7), today(finished() & at_most(3)), slow=True)
+    assert found.not_asked == ("write: (finished & few)",)
+    assert found.changes == []
 
 
 def test_a_gate_that_raises_has_not_passed() -> None:

@@ -43,10 +43,11 @@ from coordgate import (
     guard,
 )
 from coordgate.cli import main
-from coordgate.gates import check
+from coordgate.gates import check, finished
 from coordgate.past.offline import offline
 from coordgate.past.replay import Replay, replay
 from coordgate.stores import MemoryStore
+from coordgate.testing import ScriptedModel
 
 
 class Brief(BaseModel):
@@ -496,6 +497,26 @@ def test_gates_that_wait_are_served() -> None:
     assert asked == ["bad", "good"]
 
 
+def test_gates_on_the_models_answers_are_served() -> None:
+    """A call is not made again, so the gate that looks at how it ended says what it said."""
+    models = iter([("cut", "length"), ("whole", "stop")])
+
+    def build(recorded: Recorded) -> Any:
+        def write(state: State) -> State:
+            recorded.ran.append("write")
+            text, finish = next(models)
+            answer = AIMessage(text, response_metadata={"finish_reason": finish})
+            return {"draft": ScriptedModel(answer).invoke("write").text}
+
+        builder: Any = StateGraph(State)
+        return builder.add_node(write).add_edge(START, "write")
+
+    recorded = Recorded(build, {"write": NodeGuard(gates=[finished()], policy=Policy(Retry(1)))})
+    assert recorded.run({})["draft"] == "whole"
+    assert recorded.ran == ["write", "write"]
+    assert recorded.replayed().result == "same"
+
+
 @pytest.mark.parametrize(
     ("answer", "attempts"),
     [
@@ -612,7 +633,7 @@ from pathlib import Path
 from typing import TypedDict
 from langgraph.graph import START, StateGraph
 from coordgate import NodeGuard, Policy, Retry, guard
-from coordgate.gates import check
+from coordgate.gates import check, finished
 
 class State(TypedDict, total=False):
     draft: str
