@@ -20,7 +20,7 @@ KEPT: Final = 10_000
 _PAUSED: Final = 100_000
 """How many paused threads are remembered, until they go on."""
 
-_AT_ONCE: Final = 20_000
+_AT_ONCE: Final = 10_000
 _STEP: Final = math.log(1.02)
 """Durations are kept in classes 2% apart, so that a quantile is right within 1%."""
 

@@ -11,6 +11,9 @@ from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 from coordgate import CoordgateError, Gate, NodeGuard, Policy, Tracer, gate, guard
+from coordgate.audit import AuditReport, audit
+from coordgate.audit.report import Handoff
+from coordgate.stores import MemoryStore
 
 GOOD, BAD = "good", "bad"
 
@@ -78,3 +81,22 @@ def record(
             except CoordgateError:
                 found.append(None)
     return found
+
+
+def handoff(report: AuditReport, producer: str, consumer: str) -> Handoff:
+    """Return the one handoff from a node to another."""
+    (found,) = [h for h in report.handoffs if (h.producer, h.consumer) == (producer, consumer)]
+    return found
+
+
+def recorded(builder: StateGraph[Any, Any, Any, Any], nodes: Any, inputs: list[Any]) -> AuditReport:
+    """Run a graph on inputs, guarded, and audit what was recorded."""
+    store = MemoryStore()
+    with Tracer(store) as tracer:
+        app = guard(builder, nodes, tracer=tracer).compile()
+        for given in inputs:
+            try:
+                app.invoke(given)
+            except CoordgateError:
+                continue
+    return audit(store)

@@ -11,7 +11,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send
-from lines import GOOD, State, is_good, record
+from lines import GOOD, State, handoff, is_good, record, recorded
 from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
@@ -29,31 +29,11 @@ from coordgate import (
     Tracer,
     guard,
 )
-from coordgate.audit import AuditReport, audit
+from coordgate.audit import audit
 from coordgate.audit.intervals import rate
-from coordgate.audit.report import Handoff
 from coordgate.labels import Label, labels_beside, write_labels
 from coordgate.stores import MemoryStore, Store, open_store
 from coordgate.testing import scripted
-
-
-def handoff(report: AuditReport, producer: str, consumer: str) -> Handoff:
-    """Return the one handoff from a node to another."""
-    (found,) = [h for h in report.handoffs if (h.producer, h.consumer) == (producer, consumer)]
-    return found
-
-
-def recorded(builder: StateGraph[Any, Any, Any, Any], nodes: Any, inputs: list[Any]) -> AuditReport:
-    """Run a graph on inputs, guarded, and audit what was recorded."""
-    store = MemoryStore()
-    with Tracer(store) as tracer:
-        app = guard(builder, nodes, tracer=tracer).compile()
-        for given in inputs:
-            try:
-                app.invoke(given)
-            except CoordgateError:
-                continue
-    return audit(store)
 
 
 def test_observed_runs_are_counted_as_they_went(tmp_path: Path) -> None:
