@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "backtest": ("coordgate.commands.backtest", "ask today's gates about what was recorded"),
     "export": ("coordgate.commands.export", "write the records where other tools read them"),
     "demo": ("coordgate.commands.demo", "run a guarded retrieve-draft-verify agent on documents"),
+    "review": ("coordgate.commands.review", "list what waits for a person, and answer it"),
 }
 """Each command: the module that has its `add_arguments` and `run`, and what `--help` says of it."""
 
@@ -47,12 +48,14 @@ examples:
   coordgate backtest traces.db --app app.py:graph        what would today's gates have said?
   coordgate export traces.db traces.parquet   for DuckDB, pandas and other tools
   coordgate demo                           a retrieve-draft-verify agent, guarded
+  coordgate review app.py:graph            what waits for a person; answer with --approve, ...
 
 A graph records its runs when it is guarded with a tracer:
 
   app = guard(builder, tracer=Tracer("traces.db")).compile()
 
-exit codes: 0 done, 1 the demo's run failed, 2 wrong usage or a store that cannot be read."""
+exit codes: 0 done, 1 the demo's run failed or an answer was refused, 2 wrong usage or a store
+that cannot be read."""
 
 
 class Parser(argparse.ArgumentParser):

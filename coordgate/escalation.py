@@ -10,81 +10,26 @@ the ladder beside it, so that a node that then asks a question of its own goes o
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
 from pydantic_core import to_jsonable_python
 
 from coordgate import _langgraph as lg
-from coordgate.answers import Answer, Decided, read_answer, schemas
+from coordgate.answers import Answer, read_answer, schemas
 from coordgate.capture import RawAttempt, RawTransition
-from coordgate.contract import Checked
 from coordgate.errors import ConfigurationError, GateRejected
 from coordgate.plan import NodePlan
-from coordgate.policy import Cause, Escalate, Place, Retry, Rung
+from coordgate.policy import Escalate, Place, Retry, Rung
+from coordgate.question import KEY, Question, recorded
 from coordgate.run import RunContext
-from coordgate.update import edited, ship, shown, targets
-
-KEY = "coordgate"
-"""Where a payload and a kept answer hold what is the engine's own."""
+from coordgate.update import edited
 
 _ALL_USED = 2**31
-
-
-@dataclass(slots=True)
-class Question:
-    """What a person is asked about one task."""
-
-    rung: Escalate
-    """The rung that asks."""
-    cause: Cause
-    """What failed."""
-    candidate: Any
-    """The update as it would ship; None if there is none."""
-    output: Any
-    """What would ship, where that is more than the candidate: a Command, an Overwrite."""
-    goto: tuple[str, ...]
-    """The nodes that the output goes to."""
-    reasons: tuple[str, ...]
-    """Why the last attempt was not accepted."""
-    allowed: tuple[Decided, ...]
-    """What may be decided."""
-    asked_at: float
-    """Seconds since the epoch."""
-    position: int = -1
-    """Which of the task's interrupts it is, from 0; -1 before it is put."""
-    refused: tuple[str, ...] = ()
-    """Why the last answer was not taken."""
-
-    @property
-    def name(self) -> str:
-        """What the record and the errors call the person's judgement."""
-        return f"escalate:{self.rung.to}"
-
-    @property
-    def until(self) -> float | None:
-        """When it is closed if nobody has answered."""
-        return None if self.rung.within is None else self.asked_at + self.rung.within
-
-    def passed_on(self, rung: Escalate, reasons: tuple[str, ...]) -> Question:
-        """Return the same question to somebody else."""
-        return replace(
-            self,
-            rung=rung,
-            reasons=(*self.reasons, *reasons),
-            asked_at=_now(rung),
-            position=-1,
-            refused=(),
-        )
-
-    @property
-    def overdue(self) -> bool:
-        """Whether its time is over."""
-        return self.until is not None and _now(self.rung) >= self.until
 
 
 @dataclass(slots=True)
@@ -139,50 +84,6 @@ class Asking(Protocol):
         ...
 
 
-def open_question(
-    rung: Escalate,
-    node: NodePlan,
-    checked: Checked | None,
-    output: Any,
-    cause: Cause,
-    reasons: tuple[str, ...],
-    *,
-    repeatable: bool,
-) -> Question:
-    """Make the question about an attempt that was not accepted."""
-    allowed: list[Decided] = ["approve", "edit", "reject", "retry"]
-    candidate: Any = None
-    whole: Any = None
-    goto: tuple[str, ...] = ()
-    if checked is not None and cause != "error":
-        candidate, whole, goto = _shown(checked, output, node)
-    if checked is None or cause != "gate":
-        allowed.remove("approve")
-        candidate, whole = to_jsonable_python(candidate, fallback=repr), None
-    if cause == "input" or not repeatable:
-        allowed.remove("retry")
-    return Question(rung, cause, candidate, whole, goto, reasons, tuple(allowed), _now(rung))
-
-
-def _shown(checked: Checked, output: Any, node: NodePlan) -> tuple[Any, Any, tuple[str, ...]]:
-    """Return the update that would ship, the output around it if there is more, and its targets."""
-    named, sent = targets(output)
-    goto = (*named, *sent)
-    if checked.violations:
-        return checked.update, None, goto
-    whole: Any = output
-    if checked.values is not None:
-        whole = ship(output, iter(checked.values), node.keys)
-    update = shown(whole, node.keys, node.reduced)
-    if whole is update or (type(whole) is dict and _same(update, cast("dict[str, Any]", whole))):
-        return update, None, goto
-    return update, cast("Any", whole), goto
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(one.get(key) is value for key, value in other.items())
-
-
 def ask(turn: Asking, ladder: OnLadder) -> Any:
     """Ask, and return what ships; the run pauses here until there is an answer that can be taken.
 
@@ -198,7 +99,12 @@ def ask(turn: Asking, ladder: OnLadder) -> Any:
             late = f"{question.name}: nobody has answered within {question.rung.within:g} seconds"
             turn.decline(late)
             raise GateRejected(turn.node.name, question.name, [*question.reasons, late])
-        answer = read_answer(interrupt(_payload(turn, ladder, question)), question.allowed)
+        payload = _payload(turn, ladder, question)
+        try:
+            answer = read_answer(interrupt(payload), question.allowed)
+        except GraphInterrupt:
+            turn.raw.output = recorded(payload)
+            raise
         if not isinstance(answer, list):
             return _answered(turn, question, answer)
         ask_again(escalation, answer)
@@ -391,7 +297,3 @@ def _attempts(made: Sequence[RawAttempt]) -> Iterator[dict[str, Any]]:
             "reasons": list(attempt.reasons),
         }
         yield shown
-
-
-def _now(rung: Escalate) -> float:
-    return (rung.clock or time.time)()

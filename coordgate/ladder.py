@@ -16,7 +16,7 @@ from coordgate.capture import RawAttempt, RawTransition
 from coordgate.contract import Checked
 from coordgate.entry import Entering, leave
 from coordgate.errors import BudgetExceeded, CircuitOpen, ContractViolation, HandoffError
-from coordgate.escalation import Escalation, again, ask_again, close_question, open_question
+from coordgate.escalation import Escalation, again, ask_again, close_question
 from coordgate.flow import Standing
 from coordgate.plan import NodePlan
 from coordgate.policy import (
@@ -34,6 +34,7 @@ from coordgate.policy import (
     decide,
     rung_name,
 )
+from coordgate.question import open_question
 from coordgate.record import Outcome, TransitionStatus
 from coordgate.remedy import jump_of, remedy_for
 

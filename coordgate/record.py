@@ -100,7 +100,8 @@ class Attempt:
     error: str | None = None
     """Type and message of the exception that it raised."""
     output: str | None = None
-    """What it handed over, as JSON text, redacted; None if it raised."""
+    """What it handed over, as JSON text, redacted; None if it raised. Of a question that waits,
+    what was shown."""
     verdicts: tuple[GateVerdict, ...] = ()
     """What each gate said, in the order asked."""
     model: str | None = None
