@@ -92,11 +92,11 @@ def desk(home: Path = Path(), *, bare: bool = False, **parts: Any) -> Iterator[A
 
 def run(app: Any, thread: str, confidence: float, answer: Callable[[Any], Any]) -> Any:
     """Begin a thread or go on with it, and answer what it asks; return the state it comes to."""
-    config = {"configurable": {"thread_id": thread}}
-    there = app.get_state(config)
+    there = app.get_state(config := {"configurable": {"thread_id": thread}})
     if "published" in there.values:
         return there.values
-    state = app.invoke(None if there.next else {"evidence": confidence}, config)
+    begun = there.created_at is not None  # `next` is empty between a node's writes and a checkpoint
+    state = app.invoke(None if begun else {"evidence": confidence}, config)
     while asked := state.get("__interrupt__"):
         if (given := answer(asked[0].value)) is None:
             return state

@@ -1,6 +1,5 @@
 """`coordgate review`: what waits for a person, shown and answered from the terminal."""
 
-import io
 import json
 import os
 import pty
@@ -13,6 +12,8 @@ from typing import Any
 import pytest
 
 from coordgate.cli import main
+
+COMMAND = [sys.executable, "-m", "coordgate.cli", "review"]
 
 DESK = """
 import contextlib
@@ -191,9 +192,7 @@ def test_an_answer_through_the_store_needs_the_graph(
     assert "reject by ann" in capsys.readouterr().out
 
 
-def test_a_refused_answer_says_why(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_answer_says_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The reasons are printed, the code is 1, and the question is still open."""
     (folder / "edit.json").write_text('{"draft": "worse"}')
     assert main(["review", "desk.py:desk", "1", "--edit", "edit.json"]) == 1
@@ -205,9 +204,15 @@ def test_a_refused_answer_says_why(
     assert again["refused"] == ["good: it is not good"]
     came = documented(capsys, "desk.py:desk", again["thread"], "--reject", "", code=1)
     assert came["result"] == "refused"
-    monkeypatch.setattr(sys, "stdin", io.StringIO('{"draft": "worse"}'))
-    came = documented(capsys, "desk.py:desk", "1", "--edit", "-", "--override")
-    assert came["values"]["sent"] == "worse"
+    done = subprocess.run(  # noqa: S603 - this project's own command
+        [*COMMAND, "desk.py:desk", "1", "--edit", "-", "--override", "--json"],
+        cwd=folder,
+        input='{"draft": "worse"}',
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["values"]["sent"] == "worse"
 
 
 def test_a_retry_runs_the_node_and_asks_again(
@@ -274,9 +279,8 @@ def test_nothing_waiting_is_said(folder: Path, capsys: pytest.CaptureFixture[str
 def typed(folder: Path, *lines: str) -> str:
     """Return what a terminal shows of a review in which these lines are typed."""
     ours, theirs = pty.openpty()
-    code = "import sys; from coordgate.cli import main; sys.exit(main(sys.argv[1:]))"
     child = subprocess.Popen(  # noqa: S603 - this project's own command
-        [sys.executable, "-c", code, "review", "desk.py:desk", "1", "--by", "ann"],
+        [*COMMAND, "desk.py:desk", "1", "--by", "ann"],
         cwd=folder,
         stdin=theirs,
         stdout=theirs,
