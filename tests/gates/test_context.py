@@ -107,9 +107,9 @@ def test_enough_refuses_counts_that_mean_nothing(least: Any) -> None:
 def test_a_similarity_is_a_floor_and_a_distance_a_ceiling() -> None:
     """The same scores pass one way and fail the other; the bound itself is inside."""
     docs = {"docs": [(document(), 0.7), (document(), 0.9)]}
-    assert ask(relevant("docs", similarity=0.7), docs).score == 0.7
+    assert ask(relevant("docs", similarity=0.7), docs) == Verdict.accept(0.7)
     assert not ask(relevant("docs", distance=0.7), docs)
-    assert ask(relevant("docs", distance=0.9), docs).score == 0.9
+    assert ask(relevant("docs", distance=0.9), docs) == Verdict.accept(0.9)
     assert not ask(relevant("docs", similarity=0.71), docs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Annotated, Any
 
 import pytest
@@ -178,12 +179,25 @@ def test_a_json_schema_is_kept_to(arguments: Any, reason: str) -> None:
 
 def test_a_schema_that_fetches_is_not_followed() -> None:
     """A reference out of the schema is not resolved: the call is refused, nothing fetched."""
-    schema = {
-        "type": "object",
-        "properties": {"a": {"$ref": "http://127.0.0.1:9/schema.json"}},
-    }
-    far = StructuredTool(name="far", description="Far.", args_schema=schema, func=lambda **_: "x")
-    assert "the schema cannot be applied" in str(asked(gated(far), a=1).content)
+    asked_for: list[str] = []
+
+    class Schemas(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Give a schema that takes anything."""
+            asked_for.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Schemas) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        elsewhere = {"$ref": f"http://127.0.0.1:{server.server_port}/schema.json"}
+        schema = {"type": "object", "properties": {"a": elsewhere}}
+        far = StructuredTool(name="far", description="Far.", args_schema=schema, func=lambda **_: 1)
+        message = asked(gated(far), a=1)
+        server.shutdown()
+    assert "the schema cannot be applied" in str(message.content)
+    assert asked_for == []
     broken = {"type": "object", "properties": {"a": {"type": "nonsense"}}}
     bad = StructuredTool(name="bad", description="Bad.", args_schema=broken, func=lambda **_: "x")
     with pytest.raises(ConfigurationError, match="'bad' has a schema that is none"):
