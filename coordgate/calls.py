@@ -95,11 +95,12 @@ class CallCounter(BaseCallbackHandler):
         running = RUNNING.get()
         if running is None:
             return
-        attempt = running.raw
         run = RUN.get()
+        prices = None if run is None else run.prices
         asked = params.get("model") or params.get("model_name") or metadata.get("ls_model_name")
-        call = RawCall(attempt, asked, GATE.get(), None if run is None else run.prices)
         with self._lock:
+            attempt = running.raw  # made when it is first asked for: by one thread alone
+            call = RawCall(attempt, asked, GATE.get(), prices)
             self._open[run_id] = call
             attempt.calls = [*attempt.calls, call]
             _sum(attempt)

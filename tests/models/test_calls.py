@@ -6,7 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import openai
@@ -22,8 +24,11 @@ from langgraph.types import Send
 from llmock.pytest_plugin import LLMock
 
 from coordgate import NodeGuard, Policy, Retry, gate, guard
-from coordgate.calls import COUNTER
+from coordgate.calls import COUNTER, COUNTING
+from coordgate.capture import RawAttempt
+from coordgate.gate import Judgement
 from coordgate.gates import check
+from coordgate.running import RUNNING
 from coordgate.testing import RecordingTracer
 
 Node = Callable[..., Any]
@@ -163,6 +168,45 @@ def test_calls_at_the_same_time_are_all_counted(
     assert attempt.tokens_in == 5 * TOKENS
     assert set(str(attempt.model).split(", ")) == {"small", "large"}
     assert total(llmock) == 5
+
+
+class Lazy:
+    """A running node that makes its attempt when it is first asked for, as the engine does."""
+
+    declared = None
+    namespace = "write:1"
+
+    def __init__(self) -> None:
+        """Let two threads meet where both find no attempt yet."""
+        self._made: RawAttempt | None = None
+        self._both = threading.Barrier(2)
+
+    @property
+    def raw(self) -> RawAttempt:
+        """The attempt."""
+        if self._made is None:
+            with suppress(threading.BrokenBarrierError):
+                self._both.wait(0.2)
+            self._made = RawAttempt(1, "first")
+        return self._made
+
+    def feedback(self) -> None:
+        """Tell nothing."""
+
+    def note(self, judgement: Judgement) -> None:
+        """Keep nothing."""
+
+
+def test_calls_that_begin_at_the_same_moment_are_all_counted() -> None:
+    """The attempt is made once, whichever of a node's threads asks for it first."""
+    running = Lazy()
+    token = RUNNING.set(running)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            begin = partial(COUNTING.on_chat_model_start, {}, [], run_id=uuid4())
+            pool.submit(copy_context().run, begin)
+    RUNNING.reset(token)
+    assert len(running.raw.calls) == 2
 
 
 def test_a_node_with_branches_counts_its_calls(llmock: LLMock, chat: Chat) -> None:

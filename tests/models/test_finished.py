@@ -117,6 +117,14 @@ def test_a_call_that_failed_and_was_made_good_does_not_count(llmock: LLMock, cha
     assert reason(drafting(chat().with_fallbacks([chat("large")]))) == ""
 
 
+def test_a_stream_that_broke_and_was_made_good_does_not_count(llmock: LLMock, chat: Chat) -> None:
+    """A node that asks again after a broken stream is judged by the answer that it got then."""
+    llmock.reply("It rained for a week and a day and an hour.").disconnect(after_chunks=4)
+    llmock.reply("It rained for a week and a day and an hour.")
+    broken, whole = swallowing(chat()), streaming(chat())
+    assert reason(lambda state: broken(state) and whole(state)) == ""
+
+
 def test_a_stream_that_the_node_stopped_reading_is_its_own_affair(
     llmock: LLMock, chat: Chat
 ) -> None:

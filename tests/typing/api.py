@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Literal, assert_type
 
 from langchain_core.runnables import RunnableConfig
+from langchain_openai import ChatOpenAI
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel
@@ -25,6 +26,7 @@ from coordgate import (
     HandoffError,
     NodeGuard,
     Policy,
+    Prices,
     Retry,
     Tracer,
     Verdict,
@@ -35,7 +37,19 @@ from coordgate import (
     guard,
     open_store,
 )
-from coordgate.gates import check, cites, grounded_in, matches, max_length, not_empty, threshold
+from coordgate.gates import (
+    check,
+    cites,
+    finished,
+    grounded,
+    grounded_in,
+    judge,
+    matches,
+    max_length,
+    not_empty,
+    threshold,
+)
+from coordgate.models import ModelLadder, with_feedback
 from coordgate.tracer import Record, Sink
 
 
@@ -172,6 +186,20 @@ assert_type(
 guard(builder, mode="watch")  # type: ignore[arg-type]
 guard(builder, {"write": Policy(Retry(1))})  # type: ignore[dict-item]
 guard(builder, tracer=3)  # type: ignore[arg-type]
+guard(builder, prices=Prices({"m": {"input": 1.0, "output": 2.0}}))
+guard(builder, prices="prices.toml")
+guard(builder, prices=0.5)  # type: ignore[arg-type]
+
+assert_type(with_feedback(ChatOpenAI()), ChatOpenAI)
+assert_type(ModelLadder(ChatOpenAI(), with_feedback(ChatOpenAI())), ModelLadder)
+with_feedback("a model")  # type: ignore[type-var]
+ModelLadder("a model")  # type: ignore[arg-type]
+
+assert_type(finished("truncated", "empty", key="messages", otherwise="fallback"), Gate)
+finished("cut")  # type: ignore[arg-type]
+assert_type(judge(ChatOpenAI(), "It is polite.", key="draft", votes=3, quorum=2), Gate)
+assert_type(grounded(ChatOpenAI(), sources="context"), Gate)
+grounded(ChatOpenAI())  # type: ignore[call-arg]
 
 
 # Policies and feedback.
