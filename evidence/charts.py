@@ -73,7 +73,9 @@ def persistent(found: Mapping[str, Measured], path: Path) -> None:
         axes.bar(names, shares, bottom=base, color=_COLOURS[kind], label=kind, width=0.6)
         base = [b + s for b, s in zip(base, shares, strict=True)]
     axes.set(
-        ylim=(0.75, 1.0), xlabel="faults that come again on every attempt", ylabel="share of runs"
+        ylim=(0.75, 1.0),
+        xlabel="faults that come again on every attempt",
+        ylabel="share of runs, from 75%",
     )
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3)
     _save(figure, path)
