@@ -54,8 +54,8 @@ A graph records its runs when it is guarded with a tracer:
 
   app = guard(builder, tracer=Tracer("traces.db")).compile()
 
-exit codes: 0 done, 1 the demo's run failed or an answer was refused, 2 wrong usage or a store
-that cannot be read."""
+exit codes: 0 done, 1 the run failed, an answer was refused or an agreed rate is missed, 2 wrong
+usage or a store that cannot be read, 3 the runs do not decide about an agreed rate."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -31,7 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--markdown", action="store_true", help="print Markdown, for a pull request")
-    parser.add_argument("--html", metavar="FILE", help="write one HTML file, with charts")
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        nargs="?",
+        const="-",
+        help="write one HTML file, with charts; print it if no FILE is named",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise StoreError(f"{arguments.labels}: there is no such file of labels")
         labels = list(read_labels(arguments.labels))
     report = audit(arguments.store, labels=labels)
-    if arguments.html is not None:
+    if arguments.html == "-":
+        sys.stdout.write(page(report))
+    elif arguments.html is not None:
         try:
             Path(arguments.html).write_text(page(report), encoding="utf-8")
         except OSError as error:

@@ -75,11 +75,18 @@ class Tags(HTMLParser):
         self.links += [value for name, value in attrs if name in {"src", "href"}]
 
 
-def test_the_page_stands_by_itself(path: str, tmp_path: Path) -> None:
-    """One file with charts, without scripts, that loads nothing from elsewhere."""
+def test_the_page_stands_by_itself(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file with charts, without scripts, that loads nothing from elsewhere; or printed."""
     target = tmp_path / "audit.html"
     assert main(["audit", path, "--html", str(target)]) == 0
     text = target.read_text()
+    assert capsys.readouterr().out == ""
+    assert main(["audit", path, "--html"]) == 0
+    assert capsys.readouterr().out == text
+    assert main(["audit", path, "--html", str(tmp_path / "no" / "where.html")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
     tags = Tags()
     tags.feed(text)
     assert tags.tags.count("svg") == 2
