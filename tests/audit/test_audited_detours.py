@@ -1,14 +1,32 @@
-"""The audit of hand-overs that were rerouted or sent back: they shipped nothing."""
+"""The audit of hand-overs that went another way: rerouted, sent back, paused, refused."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
+from langgraph.types import Command
 from lines import GOOD, State, handoff, is_good, recorded
 from pydantic import Field
 
-from coordgate import Contract, NodeGuard, Policy, Reroute, SendBack
+from coordgate import (
+    Contract,
+    Degrade,
+    Edit,
+    Escalate,
+    NodeGuard,
+    Policy,
+    Reroute,
+    Retry,
+    SendBack,
+    Tracer,
+    guard,
+)
+from coordgate.audit import audit
+from coordgate.stores import MemoryStore
 from coordgate.testing import scripted
 
 
@@ -49,3 +67,45 @@ def test_an_input_sent_back_counts_against_who_handed_it_over() -> None:
     assert (handed.accepted.n, handed.accepted.successes) == (2, 1)
     ended = handoff(report, "make_b", "__end__")
     assert (ended.accepted.n, ended.accepted.successes) == (1, 1)
+
+
+def test_what_came_before_a_pause_belongs_to_the_run() -> None:
+    """A retry before a question to a person counts, once the run has gone on after the answer."""
+    store = MemoryStore()
+    builder = StateGraph(State)
+    builder.add_node("make_a", scripted({"a": "bad"}, {"a": GOOD}, name="a"))
+    builder.add_node("make_b", scripted({"b": "bad"}, name="b"))
+    builder.add_edge(START, "make_a")
+    builder.add_edge("make_a", "make_b")
+    nodes = {
+        "make_a": NodeGuard(gates=[is_good("a")], policy=Policy(Retry(1))),
+        "make_b": NodeGuard(gates=[is_good("b")], policy=Policy(Escalate("editor"))),
+    }
+    config: RunnableConfig = {"configurable": {"thread_id": "1"}}
+    with Tracer(store) as tracer:
+        app = guard(builder, nodes, tracer=tracer).compile(checkpointer=InMemorySaver())
+        app.invoke({}, config)
+        assert tracer.flush()
+        assert audit(store).observed.n == 0
+        app.invoke(Command(resume=Edit({"b": GOOD})), config)
+    report = audit(store)
+    assert (report.observed.n, report.observed.successes) == (1, 1)
+    assert report.first_pass.product.estimate == 0
+    assert report.nodes[0].by_rung["retried"].successes == 1
+
+
+def test_sql_finds_refused_inputs_as_the_protocol_does(tmp_path: Path) -> None:
+    """What makes an input refused is the same in a query as in a record."""
+    builder = StateGraph(State)
+    builder.add_node("make_a", scripted({"a": ""}, {"a": GOOD}, name="a"))
+    builder.add_node("make_b", lambda state: {"b": GOOD})
+    builder.add_edge(START, "make_a")
+    builder.add_edge("make_a", "make_b")
+    accepts = Contract(accepts={"a": Annotated[str, Field(min_length=1)]})
+    nodes = {"make_b": NodeGuard(contract=accepts, policy=Policy(Degrade({"b": "none"})))}
+    with Tracer(tmp_path / "t.db") as tracer:
+        app = guard(builder, nodes, tracer=tracer).compile()
+        for _ in range(2):
+            app.invoke({})
+    refused = handoff(audit(tmp_path / "t.db"), "make_a", "make_b")
+    assert (refused.accepted.n, refused.accepted.successes) == (2, 1)
