@@ -69,7 +69,8 @@ def replay(
     """Run a graph again on what was recorded of a run.
 
     A run that answered the questions of an earlier one is replayed after that one, with the answers
-    that the record has. No body runs, no gate that waits for a model, and nothing is kept.
+    that the record has; all in the mode it was recorded in. No body runs, no gate that waits for a
+    model, and nothing is kept.
 
     Args:
         store: The record.
@@ -85,7 +86,7 @@ def replay(
     chain = _chain(store, run)
     nodes = guarded_nodes(app, where)
     player = Player(nodes)
-    graph, made, tracer = served(app, player)
+    graph, made, tracer = served(app, player, run.mode)
     compared = 0
     ids = tuple(each.id for each in chain)
     for position, recorded in enumerate(chain):

@@ -25,7 +25,7 @@ from coordgate.node import RUNNING, NodeGuard
 from coordgate.past.nodes import GuardedNode, sees_answers
 from coordgate.past.tape import Diverged, NotInRecord, Tape, Task, sent
 from coordgate.policy import Fallback, Policy, Retry
-from coordgate.record import Attempt
+from coordgate.record import Attempt, Mode
 from coordgate.stores import MemoryStore
 from coordgate.tracer import Tracer
 
@@ -174,8 +174,8 @@ class _ServedBody(Runnable[Any, Any]):
         return self._player.serve(self._path, self._rung, input, config or {})
 
 
-def served(app: Any, player: Player) -> tuple[Any, MemoryStore, Tracer]:
-    """Return a graph that plays a player's tapes, and where its own record goes.
+def served(app: Any, player: Player, mode: Mode) -> tuple[Any, MemoryStore, Tracer]:
+    """Return a graph that plays a player's tapes in a mode, and where its own record goes.
 
     Nothing of the original is used: neither its checkpointer, its cache, nor its tracer; and
     nothing waits before it repeats.
@@ -186,7 +186,6 @@ def served(app: Any, player: Player) -> tuple[Any, MemoryStore, Tracer]:
 
     store = MemoryStore()
     tracer = Tracer(store)
-    mode = app.coordgate.mode
     bare = reguarded(with_bodies(app, change), _without_waits)
     nodes = {
         path: _guard(node, player)

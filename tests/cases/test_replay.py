@@ -233,6 +233,18 @@ def test_another_gate_makes_it_diverge(
     assert (found.divergence.recorded, found.divergence.now) == (recorded_says, now_says)
 
 
+def test_a_run_is_replayed_in_the_mode_of_its_record() -> None:
+    """What was only observed ships again, though the graph enforces now."""
+    outputs = {"a": [{"draft": "bad"}], "b": [{"topic": "b"}]}
+    nodes = {"a": NodeGuard(gates=[good], policy=Policy(Retry(1)))}
+    recorded = Recorded(row("a", "b", outputs=outputs), nodes)
+    recorded.app = guard(recorded.app, mode="observe")
+    recorded.run({})
+    assert [each.status for each in recorded.transitions()] == ["observed", "accepted"]
+    found = recorded.replayed()
+    assert (found.divergence, found.result, found.transitions) == (None, "same", 2)
+
+
 def test_a_further_attempt_makes_it_diverge() -> None:
     """An attempt that the record does not have cannot be served; the replay ends there."""
     recorded = Recorded(row("a", outputs={"a": [{"draft": "bad"}]}), {})
