@@ -15,7 +15,13 @@ from coordgate.calls import retried_by_client
 from coordgate.capture import RawAttempt, RawTransition
 from coordgate.contract import Checked
 from coordgate.entry import Entering, leave
-from coordgate.errors import BudgetExceeded, CircuitOpen, ContractViolation, HandoffError
+from coordgate.errors import (
+    BudgetExceeded,
+    CircuitOpen,
+    ConfigurationError,
+    ContractViolation,
+    HandoffError,
+)
 from coordgate.escalation import Escalation, again, ask_again, close_question
 from coordgate.flow import Standing
 from coordgate.plan import NodePlan
@@ -54,6 +60,7 @@ _ENDS: dict[type[Any], TransitionStatus] = {
     SendBack: "sent_back",
 }
 _FAILED: ContextVar[Ladder | None] = ContextVar("coordgate_failed", default=None)
+_SAYS_ALL = (BudgetExceeded, CircuitOpen, ConfigurationError)
 _SPENT = "__coordgate_spent__"
 _LADDER = "__coordgate_ladder__"
 
@@ -179,6 +186,10 @@ class Ladder:
         self.history.append(reasons)
         self.rejected = self.turn.update
         self.acted |= self.turn.acted
+        if cause == "error" and isinstance(error, ConfigurationError):
+            # A rung would hide that a graph inside cannot work: that nobody can be asked, say.
+            self.give_up(error, cause)
+            return
         given_up = cause == "error" and isinstance(error, HandoffError)
         down = isinstance(error, CircuitOpen) or (node.circuit and node.circuit.state == "open")
         spent = self.acted or given_up or bool(down) or self._is_spent(error)
@@ -322,7 +333,7 @@ class Ladder:
         remedy = remedy_for(node, error, cause, self.turn.raw.judgements, shut)
         if isinstance(error, HandoffError) and error.node == node.name:
             error.attempts, error.remedy = made, error.remedy or remedy
-        elif node.policy and not isinstance(error, BudgetExceeded | CircuitOpen):
+        elif node.policy and not isinstance(error, _SAYS_ALL):
             error.add_note(
                 f"coordgate: node {node.name!r} raised this after {made} attempt(s). {remedy}"
             )

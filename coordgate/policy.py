@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, assert_never, runtime_checkable
@@ -186,11 +187,10 @@ class Escalate:
     def __post_init__(self) -> None:
         """Refuse a question to nobody, and deadlines that mean nothing."""
         if not isinstance(self.to, str) or not self.to:  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
-            raise ConfigurationError(
-                f"Escalate({self.to!r}): say who is asked, such as Escalate('editor')"
-            )
-        if self.within is not None and self.within < 0:
-            raise ConfigurationError("Escalate: within is seconds from 0")
+            raise ConfigurationError(f"Escalate({self.to!r}): say who is asked: Escalate('editor')")
+        within = self.within
+        if within is not None and (type(within) not in {int, float} or not 0 <= within < math.inf):
+            raise ConfigurationError(f"Escalate(within={within!r}): give seconds, a number from 0")
         if self.otherwise is not None and self.within is None:
             raise ConfigurationError(
                 "Escalate: otherwise says what happens after the deadline; give within as well"
@@ -271,7 +271,7 @@ class Policy:
                 "Policy: two Retry rungs name different circuits, and a node has one; drop one"
             )
         for position, rung in enumerate(rungs):
-            if isinstance(rung, Escalate) and rung.otherwise not in {None, "fail"}:
+            if isinstance(rung, Escalate) and rung.otherwise not in (None, "fail"):
                 later = [rung_name(each) for each in rungs[position + 1 :]]
                 if rung.otherwise not in later:
                     raise ConfigurationError(

@@ -5,15 +5,19 @@ import time
 from typing import Any
 
 import pytest
-from ladders import AT_ONCE, BAD, GOOD, Draft, app_of, both, good, run
+from ladders import AT_ONCE, BAD, GOOD, Draft, app_of, both, good, nested, run
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
 
 from coordgate import (
+    ConfigurationError,
     Degrade,
+    Escalate,
+    Fallback,
     GateRejected,
     NodeGuard,
     Policy,
+    Reroute,
     Retry,
     gate,
     guard,
@@ -217,3 +221,39 @@ def test_rejections_do_not_lengthen_langgraphs_own_wait(how: str) -> None:
     began = time.perf_counter()
     assert run(app_of(node, Retry(5), retry_policy=slow), how) == GOOD
     assert time.perf_counter() - began < 2
+
+
+@both
+@pytest.mark.parametrize(
+    "rung",
+    [
+        Retry(1, **AT_ONCE),
+        Fallback(scripted(GOOD)),
+        Reroute("__end__"),
+        Degrade(GOOD),
+    ],
+)
+def test_no_rung_hides_that_a_graph_inside_cannot_work(rung: Any, how: str) -> None:
+    """A subgraph with nobody to ask fails the run, though a rung around it would have answered."""
+    node = scripted(*[BAD] * 9)
+    inner = NodeGuard(gates=[good], policy=Policy(Escalate("editor")))
+    app = nested(node, inner, NodeGuard(policy=Policy(rung)))
+    with pytest.raises(ConfigurationError, match="no checkpointer to wait with") as caught:
+        run(app, how)
+    assert node.calls == 0
+    assert not any("no rung left" in each for each in getattr(caught.value, "__notes__", ()))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Escalate("editor", within=float("nan")), "within=nan"),
+        (lambda: Escalate("editor", within=float("inf")), "within=inf"),
+        (lambda: Escalate("editor", within="1h"), "within='1h'"),
+        (lambda: Policy(Escalate("a", within=1, otherwise=Degrade(GOOD)), Degrade(GOOD)), "'fail'"),
+    ],
+)
+def test_a_deadline_is_seconds_and_the_name_of_a_rung(make: Any, says: str) -> None:
+    """What is neither is an error of coordgate where it is declared."""
+    with pytest.raises(ConfigurationError, match=says):
+        make()
