@@ -17,6 +17,9 @@ from coordgate.stores import Store
 
 Result = Literal["refused", "completed", "interrupted", "failed"]
 
+SHOWN = 10
+"""How much of an id is shown, and at least needed to name a question by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -212,4 +215,6 @@ def chosen(found: Sequence[Waiting], which: str | None) -> list[Waiting]:
     if which is None:
         return list(found)
     exact = [each for each in found if which in {each.thread, each.id}]
-    return exact or [each for each in found if each.id.startswith(which)]
+    if exact or len(which) < SHOWN:  # the thread "1", answered already, is no id that begins with 1
+        return exact
+    return [each for each in found if each.id.startswith(which)]

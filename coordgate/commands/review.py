@@ -17,6 +17,7 @@ from coordgate.answers import Approve, Edit, Reject, RetryWith
 from coordgate.errors import ConfigurationError
 from coordgate.loading import OpenGraph, open_graph
 from coordgate.review import (
+    SHOWN,
     Answered,
     Waiting,
     answer,
@@ -155,7 +156,7 @@ def _answer(
 ) -> int:
     assert opened is not None
     if len(found) != 1:
-        which = ", ".join(f"{each.thread} {each.id[:8]}" for each in found)
+        which = ", ".join(f"{each.thread} {each.id[:SHOWN]}" for each in found)
         raise ConfigurationError(
             f"{len(found)} questions wait; name one by its thread or id: {which}"
             if found
@@ -264,7 +265,7 @@ def _put_list(found: Sequence[Waiting]) -> None:
             printable(each.to),
             moment(each.since),
             _deadline(each),
-            each.id[:8],
+            each.id[:SHOWN],
         )
         for each in found
     ]

@@ -221,13 +221,25 @@ def test_a_retry_runs_the_node_and_asks_again(
     """What the person is then asked is part of the answer; an id names a question as well."""
     (first,) = [e for e in documented(capsys, "desk.py:desk")["waiting"] if e["thread"] == "1"]
     made = bodies(folder)
-    came = documented(capsys, "desk.py:desk", first["id"][:9], "--retry", "shorter")
+    came = documented(capsys, "desk.py:desk", first["id"][:10], "--retry", "shorter")
     assert bodies(folder) == made + 1
     assert came["result"] == "interrupted"
     (asked,) = came["waiting"]
     assert [each["rung"] for each in asked["attempts"]] == ["first", "escalate:editor", "retry"]
     assert main(["review", "desk.py:desk", "1", "--retry", "shorter"]) == 0
     assert "taken; the run waits again:" in capsys.readouterr().out
+
+
+def test_an_answer_never_goes_to_a_question_that_was_not_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A thread that waits no more is not taken for the beginning of another question's id."""
+    first, second = documented(capsys, "desk.py:desk")["waiting"]
+    for digits in (2, 8, 9):
+        for each in (first, second):
+            assert main(["review", "desk.py:desk", each["id"][:digits], "--approve"]) == 2
+            assert "nothing waits for a person under" in capsys.readouterr().err
+    assert len(documented(capsys, "desk.py:desk")["waiting"]) == 2
 
 
 def test_a_run_that_fails_after_the_answer_is_said(
