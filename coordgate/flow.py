@@ -123,6 +123,7 @@ class Flow:
         ]
         for start, end in edges:
             self._ways.setdefault(start, set()).add(end)
+        self._always = {start: frozenset(ends) for start, ends in self._ways.items()}
         for start, branches in builder.branches.items():
             for branch in branches.values():
                 ends = self.nodes if branch.ends is None else branch.ends.values()
@@ -139,6 +140,17 @@ class Flow:
             if node not in found and node not in {until, END}:
                 found.add(node)
                 waiting += self._ways.get(node, ())
+        return frozenset(found)
+
+    def surely_run(self, node: str) -> frozenset[str]:
+        """Return the nodes that run when this one does, whatever routers and Commands decide."""
+        found: set[str] = set()
+        waiting = [node]
+        while waiting:
+            each = waiting.pop()
+            if each not in found:
+                found.add(each)
+                waiting += self._always.get(each, ())
         return frozenset(found)
 
     def added(self, channels: Mapping[str, Any], nodes: dict[str, Any]) -> dict[str, Any]:
@@ -260,7 +272,7 @@ class Standing:
                 if times >= rung.times:
                     found[position] = f"{rung!r} is used up after {times}"
                 elif isinstance(rung, Reroute):
-                    found[position] = (rung.node,)
+                    found[position] = self._target(rung, acted=acted)
                 elif acted:
                     found[position] = "it has external effects, and would run again"
                 else:
@@ -270,6 +282,15 @@ class Standing:
     def _times(self, position: int) -> int:
         times: int = self._kept.get("left", {}).get(f"{self._node}:{position}", 0)
         return times
+
+    def _target(self, rung: Reroute, *, acted: bool) -> tuple[str, ...] | str:
+        """Return the node that control goes to, or why it cannot."""
+        flow = self._flow
+        ran = self._kept.get("ran", {}).keys() | ({self._node} if acted else set())
+        barred = sorted(flow.surely_run(rung.node) & flow.external & ran)
+        return (
+            f"{barred[0]!r} has external effects, and would run again" if barred else (rung.node,)
+        )
 
     def _producers(self, rung: SendBack, keys: Sequence[str]) -> tuple[str, ...] | str:
         """Return the nodes that are to run again, or why they cannot."""
@@ -345,8 +366,8 @@ class Standing:
             name = _SENT + node if self._sent else node
             yield "wrote", {key: name for key, _ in writes if key in flow.keys}
             yield "handed", {each: name for each in goto if each in flow.nodes}
-            if node in flow.external:
-                yield "ran", {node: True}
+        if node in flow.external:
+            yield "ran", {node: True}
         done = {part: names for part, names in done.items() if names}
         if done:
             yield "done", done

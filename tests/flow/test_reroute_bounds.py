@@ -311,3 +311,29 @@ def test_toml_knows_the_rung(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="time"):
         guard(graph("write", "mend"), str(settings)).compile()
     assert pickle.loads(pickle.dumps(Reroute("mend"))) == Reroute("mend")  # noqa: S301 - our own
+
+
+@both
+def test_no_effect_that_has_happened_is_repeated(how: str) -> None:
+    """Not the target's, nor what static edges lead to; past a router the graph decides."""
+    effects = {"pay": NodeGuard(effects="external")}
+    saying = "'pay' has external effects, and would run again"
+    for target in ("pay", "plan"):
+        builder = graph("plan", "pay", "write", write=bad("write"))
+        builder.add_edge("plan", "pay").add_edge("pay", "write")
+        away = NodeGuard(gates=[good], policy=Policy(Reroute(target)))
+        tracer = RecordingTracer()
+        with pytest.raises(GateRejected, match=saying):
+            run(guard(builder, {"write": away, **effects}, tracer=tracer).compile(), how)
+        assert [node for node, _, _ in ends(tracer)] == ["plan", "pay", "write"]
+    builder = graph("write", "pay", write=bad("write"))
+    away = NodeGuard(gates=[good], policy=Policy(Reroute("pay")))
+    assert run(guard(builder, {"write": away, **effects}).compile(), how)["ran"] == ["pay"]
+    builder = graph("pay", "mend", pay=bad("pay")).add_edge("mend", "pay")
+    own = NodeGuard(gates=[good], policy=Policy(Reroute("mend")), effects="external")
+    with pytest.raises(GateRejected, match=saying):
+        run(guard(builder, {"pay": own}).compile(), how)
+    builder = graph("pay", "write", "plan", write=bad("write")).add_edge("pay", "write")
+    builder.add_conditional_edges("plan", lambda state: END, ["pay", END])
+    away = NodeGuard(gates=[good], policy=Policy(Reroute("plan")))
+    assert run(guard(builder, {"write": away, **effects}).compile(), how)["ran"] == ["pay", "plan"]
