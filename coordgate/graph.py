@@ -365,12 +365,17 @@ def _laid_over(new: GraphGuard, old: GraphGuard) -> GraphGuard:
 
 
 def _class_body(kind: type[Any], settings: GraphGuard) -> dict[str, Any]:
-    return {
+    body = {
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
         "coordgate": settings,
         "bare_class": kind,
+    }
+    if issubclass(kind, lg.StateGraph):  # what it will run is not known before it is compiled
+        return body
+    return {
+        **body,
         "__repr__": graph_text,
         "_repr_html_": graph_html,
         "_repr_mimebundle_": graph_bundle,

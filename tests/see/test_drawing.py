@@ -143,3 +143,8 @@ def test_a_png_is_made_by_the_server_that_is_named(tmp_path: Path) -> None:
     assert made == b"PNG" == (tmp_path / "app.png").read_bytes()
     sent = asked[0].removeprefix("/img/").partition("?")[0]
     assert b"returns = Answer" in base64.b64decode(sent)
+
+
+def test_a_guarded_builder_can_be_looked_at() -> None:
+    """Before it is compiled it shows itself as a bare builder does."""
+    assert "StateGraph" in repr(guard(built()))
