@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = Path(__file__).parents[2] / "examples" / "company_brief.py"
+PROGRAM = Path(__file__).parents[2] / "examples" / "retrieve_draft_verify.py"
 
 
 def run(*flags: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,6 @@
 """A company brief: retrieve facts, draft from them, verify, and say what was caught on the way.
 
-python examples/company_brief.py [--company NAME] [--bare] [--faults 0.3 --seed 2]
+python examples/retrieve_draft_verify.py [--company NAME] [--bare] [--faults 0.3 --seed 2]
 """
 # ruff: noqa: T201 - a program that prints
 
