@@ -1,5 +1,8 @@
 """Agent graphs on LangGraph with handoff contracts, validation gates, policies and a record."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from coordgate.answers import Approve, Edit, Reject, RetryWith
 from coordgate.budget import Budget
 from coordgate.circuit import Circuit
@@ -35,9 +38,11 @@ from coordgate.policy import (
     SendBack,
 )
 from coordgate.prices import Prices
-from coordgate.router import router
 from coordgate.stores import open_store
 from coordgate.tracer import Tracer
+
+if TYPE_CHECKING:
+    from coordgate.routers import router
 
 __all__ = [
     "Approve",
@@ -82,3 +87,10 @@ __all__ = [
     "open_store",
     "router",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `router` when it is asked for: it brings all ready-made gates along."""
+    if name == "router":
+        return import_module("coordgate.routers").router
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

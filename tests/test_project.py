@@ -101,6 +101,17 @@ def test_the_public_names_are_these() -> None:
     assert all(hasattr(coordgate, name) for name in PUBLIC)
 
 
+def test_importing_coordgate_loads_no_gates() -> None:
+    """`import coordgate` leaves the ready-made gates until one is asked for: they take longest."""
+    code = """
+import sys
+import coordgate
+assert not [name for name in sys.modules if name.startswith("coordgate.gates")]
+assert callable(coordgate.router)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own
+
+
 def test_importing_coordgate_loads_nothing_beyond_langgraph() -> None:
     """`import coordgate` loads no package that `import langgraph.graph` has not loaded: no SDK."""
     code = """

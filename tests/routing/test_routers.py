@@ -23,7 +23,7 @@ from coordgate import (
     router,
 )
 from coordgate.gates import by_rules
-from coordgate.router import Router
+from coordgate.routers import Router
 from coordgate.testing import RecordingTracer
 
 
