@@ -132,7 +132,8 @@ def _label(line: bytes, where: str, *, whole: bool) -> Label | None:
     try:
         value: Any = json.loads(line)
     except ValueError:
-        if whole and line.rstrip().endswith(b"}"):
+        torn = line.startswith(b"{") and not (whole and line.rstrip().endswith(b"}"))
+        if not torn:
             raise StoreError(f"{where}: no JSON; a line is one label, as an object") from None
         return None
     found = cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -109,7 +109,8 @@ def _counted(report: AuditReport) -> str:
         )
         if count
     ]
-    return f"{runs.total} runs: {', '.join(said)}." if said else "No runs yet."
+    counted = "1 run" if runs.total == 1 else f"{runs.total} runs"
+    return f"{counted}: {', '.join(said)}." if said else "No runs yet."
 
 
 def meaning(compared: Compared, basis: Basis) -> str:
@@ -120,6 +121,8 @@ def meaning(compared: Compared, basis: Basis) -> str:
                 "cannot be told: each failure ended its run, so what would have come after it is "
                 "not known, and both figures are one. First attempts, mode observe, or labels tell."
             )
+        case "undecided" if compared.gap.estimate is None:
+            return "nothing is known of it yet."
         case "undecided":
             return (
                 "none is shown: the whole may be what the product of its parts says, or differ by "

@@ -149,3 +149,18 @@ sys.exit(main(["audit", {path!r}]))
         "coordgate: the audit of recorded runs needs scipy; install it with "
         "`pip install 'coordgate[audit]'`\n"
     )
+
+
+def test_an_empty_store_is_told_of_without_a_finding() -> None:
+    """Of no runs nothing is said to be shown or not shown."""
+    shown = markdown(audit(MemoryStore()))
+    assert "No runs yet." in shown
+    assert "Gap: nothing is known of it yet." in shown
+    assert "none is shown" not in shown
+
+
+def test_one_run_is_counted_in_the_singular() -> None:
+    """It says `1 run`."""
+    store = MemoryStore()
+    store.write([Run(RunId("r1"), "g", None, "enforce", "completed", started=1.0, ended=2.0)])
+    assert "1 run: 1 completed." in markdown(audit(store))

@@ -76,6 +76,7 @@ def test_several_writers_do_not_mix_their_lines(tmp_path: Path) -> None:
         ('{"run": "r1"}', 'no label; write {"run"'),
         ("[]", "no label"),
         ('{"run": }', "no JSON"),
+        ("r1,true", "no JSON"),
         ('{"run": "r1", "correct": "yes"}', "'correct' is \"yes\", of the wrong type"),
         ('{"run": "r1", "correct": true, "attempt": 1.5}', "'attempt' is 1.5"),
         ('{"run": "r1", "correct": true, "nod": "a"}', "a label has no 'nod'"),
