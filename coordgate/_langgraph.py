@@ -115,12 +115,6 @@ def slot(config: Mapping[str, Any]) -> Any:
     return config["configurable"].get(CONFIG_KEY_READ)
 
 
-def is_timed(config: Mapping[str, Any]) -> bool:
-    """Return whether LangGraph times this attempt: a guard then stands before its writes."""
-    send = config["configurable"].get(CONFIG_KEY_SEND)
-    return getattr(send, "__self__", None) is None
-
-
 def writes(config: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
     """Return what the task has written so far: (channel, value) pairs."""
     read = config["configurable"].get(CONFIG_KEY_READ)

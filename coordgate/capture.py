@@ -37,6 +37,10 @@ from coordgate.values import ValueText
 _WITHOUT_OUTPUT = frozenset({"raised", "rerouted", "sent_back", "interrupted", "cancelled"})
 
 
+CHANGEABLE = frozenset({dict, list, set})
+"""What a snapshot copies, one level down."""
+
+
 def snapshot(value: Any) -> Any:
     """Return `value` with its own dicts, lists and sets, one level down, safe from later mutation.
 

@@ -65,7 +65,13 @@ class GuardedWrite(lg.ChannelWrite):
             return None
         shipped = turn.hand_over_now(output)
         if shipped is not None:
-            self.plain(shipped, config)
+            plain = self.plain
+            written: list[tuple[str, Any]] = []
+            for mapper in plain.mappers:
+                pairs = mapper(shipped)
+                if pairs:
+                    written += pairs
+            config["configurable"][lg.CONFIG_KEY_SEND](written + plain.constants)  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
         return shipped
 
     def _write(self, input: Any, config: RunnableConfig) -> Any:
@@ -305,8 +311,9 @@ class GuardedSeq(lg.RunnableSeq):
         if plan.holds or (plan.climbs and run is not None and run.streams):
             turn.tap = StreamTap(turn.config, hold=plan.holds)
             turn.config = turn.tap.config
-        if plan.enforces and (plan.climbs or plan.transports) and lg.is_timed(config):
-            # LangGraph decides on a timeout before the attempt hears of it, by the task alone.
+        if plan.repeats and getattr(configurable.get(lg.CONFIG_KEY_SEND), "__self__", None) is None:
+            # A guard stands before the writes of an attempt that LangGraph times. It decides on a
+            # timeout before the attempt hears of it, by the task alone.
             timed = plan.ladders[turn.task] = turn.on_ladder()
             timed.slot = lg.slot(config)
         if body.counts:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from langchain_core.runnables import RunnableConfig
 
 from coordgate.asking import Question, ask_all, judge
-from coordgate.capture import RawAttempt, snapshot
+from coordgate.capture import CHANGEABLE, RawAttempt, snapshot
 from coordgate.contract import Checked, InputCheck
 from coordgate.errors import ContractViolation, Direction, GateRejected
 from coordgate.gate import Judgement
@@ -154,7 +154,12 @@ class HandingOver:
         shipped = {**output, **values} if values and node.enforces else output
         self.update = shipped
         if self.run is not None and self.run.tracer is not None:
-            self.output = self.recorded = snapshot(output)
+            taken = output.copy()
+            for item in output.values():
+                if type(item) in CHANGEABLE:  # most hand over plain values: no call for those
+                    taken = snapshot(output)
+                    break
+            self.output = self.recorded = taken
             if shipped is not output:
                 self.recorded = snapshot(shipped)
         return shipped

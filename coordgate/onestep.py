@@ -39,7 +39,11 @@ class OneStep(lg.RunnableSeq):
         assert config is not None
         manager = self._start(input, config)
         try:
-            config, context = _step_context(manager, config)
+            config = lg.patch_config(config, callbacks=manager.get_child("seq:step:1"))
+            context = _traced_context(manager, config) if manager.handlers else None
+            if context is None:
+                context = copy_context()
+                context.run(var_child_runnable_config.set, config)
             output = context.run(self.steps[0].invoke, input, config, **kwargs)
         except BaseException as error:
             manager.on_chain_error(error)
@@ -52,7 +56,11 @@ class OneStep(lg.RunnableSeq):
         assert config is not None
         manager = await self._astart(input, config)
         try:
-            config, context = _step_context(manager, config)
+            config = lg.patch_config(config, callbacks=manager.get_child("seq:step:1"))
+            context = _traced_context(manager, config) if manager.handlers else None
+            if context is None:
+                context = copy_context()
+                context.run(var_child_runnable_config.set, config)
             step = self.steps[0].ainvoke(input, config, **kwargs)
             output = await asyncio.create_task(step, context=context)
         except BaseException as error:
@@ -62,17 +70,14 @@ class OneStep(lg.RunnableSeq):
         return output
 
 
-def _step_context(manager: Any, config: RunnableConfig) -> tuple[RunnableConfig, Context]:
-    """Return the config of the first step of a run, and the context that it runs in."""
-    config = lg.patch_config(config, callbacks=manager.get_child("seq:step:1"))
+def _traced_context(manager: Any, config: RunnableConfig) -> Context | None:
+    """Return the context that a step runs in where LangSmith traces it; None where it does not."""
     for handler in manager.handlers:
         if isinstance(handler, LangChainTracer):
             with lg.set_config_context(config, handler.run_map.get(str(manager.run_id))) as context:
                 # LangGraph enters the context that this leaves set up for the step.
-                return config, context.copy()
-    context = copy_context()
-    context.run(var_child_runnable_config.set, config)
-    return config, context
+                return context.copy()
+    return None
 
 
 def one_step(like: lg.RunnableSeq, step: Runnable[Any, Any]) -> lg.RunnableSeq:

@@ -88,6 +88,7 @@ class NodePlan:
         self.flow = flow
         self.mark = mark
         self.climbs = self.enforces and bool(self.policy)
+        self.repeats = self.enforces and bool(self.policy or self.transports)
         self.invariants = invariants
         self.escalates = self.enforces and bool(self.policy and self.policy.of(Escalate))
         self.shields = self.enforces and guard.declares

@@ -30,7 +30,7 @@ JOIN = "join:"
 _SENDS = "__pregel_tasks"
 
 
-_PUSHED = ("__pregel_push",)
+PUSHED = ("__pregel_push",)
 """What LangGraph says triggered a task that was sent."""
 
 _handing = threading.Lock()
@@ -54,13 +54,13 @@ class RunContext:
     """What the nodes of one run share. Its methods may be called from many threads."""
 
     __slots__ = (
-        "_handed",
         "_lock",
         "account",
         "count",
         "error",
         "goes_on",
         "graph",
+        "handed",
         "id",
         "interrupted",
         "mode",
@@ -98,7 +98,7 @@ class RunContext:
         self.error: BaseException | None = None
         self.open: dict[int, Any] = {}
         self.count = itertools.count(1)
-        self._handed: dict[str | tuple[str, str], tuple[str, ...]] = {}
+        self.handed: dict[str | tuple[str, str], tuple[str, ...]] = {}
         self._lock = _handing
         if tracer is not None:
             tracer.record(self._record("running"))
@@ -127,7 +127,7 @@ class RunContext:
 
     def hand_over_along(self, namespace: str, node: tuple[str], channels: Sequence[str]) -> None:
         """Note that a node, in a tuple by itself, sends control through some channels."""
-        handed = self._handed
+        handed = self.handed
         for channel in channels:
             key = (namespace, channel) if namespace else channel
             if handed.setdefault(key, node) is not node:
@@ -156,13 +156,13 @@ class RunContext:
 
     def producers(self, namespace: str, node: str, triggers: Sequence[str]) -> tuple[str, ...]:
         """Return the nodes that handed over to a task, by what triggered it."""
-        if triggers == _PUSHED:
+        if triggers == PUSHED:
             sends = f"{_SENDS}:{node}"
-            handed = self._handed.get((namespace, sends) if namespace else sends, ())
+            handed = self.handed.get((namespace, sends) if namespace else sends, ())
             return tuple(dict.fromkeys(handed))
         found: tuple[str, ...] = ()
         for trigger in triggers:
-            found += self._handed.pop((namespace, trigger) if namespace else trigger, ())
+            found += self.handed.pop((namespace, trigger) if namespace else trigger, ())
         return found if len(found) < 2 else tuple(dict.fromkeys(found))
 
     def _record(

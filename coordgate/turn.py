@@ -30,7 +30,7 @@ from coordgate.node import RUNNING, NodeGuard
 from coordgate.plan import NodePlan
 from coordgate.policy import Cause, Feedback
 from coordgate.record import Outcome, TransitionStatus
-from coordgate.run import RUN
+from coordgate.run import PUSHED, RUN
 from coordgate.shield import own_all
 
 _NO_CONFIG: RunnableConfig = {"metadata": {}}
@@ -72,7 +72,12 @@ class Turn(HandingOver):
                 meta = config["metadata"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - a task has it
                 self.namespace = namespace = meta["langgraph_checkpoint_ns"]
                 self.around = around = namespace.rpartition("|")[0]
-                self.producers = run.producers(around, node.name, meta["langgraph_triggers"])
+                triggers = meta["langgraph_triggers"]
+                if len(triggers) == 1 and not around and triggers != PUSHED:
+                    found = run.handed.pop(triggers[0], ())  # the same, in one call less
+                    self.producers = found if len(found) < 2 else tuple(dict.fromkeys(found))
+                else:
+                    self.producers = run.producers(around, node.name, triggers)
                 if run.tracer is not None:
                     self.started = time.time()
                     if node.shields:
@@ -144,7 +149,7 @@ class Turn(HandingOver):
 
     # How the attempt ends
 
-    def commit(self, config: RunnableConfig) -> None:
+    def commit(self, config: RunnableConfig) -> None:  # noqa: C901 - as few calls as can be
         """End an attempt whose writes stand; note where control goes, and record the transition.
 
         Raises:
@@ -154,8 +159,13 @@ class Turn(HandingOver):
         if run is None:
             return
         if self.plain and node.routes is not None:
-            goto = node.goto
-            run.hand_over_along(self.around, node.me, node.routes)
+            goto, me = node.goto, node.me
+            if self.around:
+                run.hand_over_along(self.around, me, node.routes)
+            else:  # the same, in one call less
+                for channel in node.routes:
+                    if run.handed.setdefault(channel, me) is not me:
+                        run.hand_over_along("", me, (channel,))
         else:
             goto = run.hand_over(self.around, node.me, writes(config))
             self._check_route(goto)

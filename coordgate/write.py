@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from coordgate import _langgraph as lg
 
 
@@ -15,15 +12,15 @@ class PlainWrite:
     on the value, so this keeps it. `ready` is False for a write of another kind.
     """
 
-    __slots__ = ("_constants", "_mappers", "ready")
+    __slots__ = ("constants", "mappers", "ready")
 
     def __init__(self, write: lg.ChannelWrite) -> None:
         """Sort the entries of `write`."""
         entries = write.writes
         tuples = [e for e in entries if isinstance(e, lg.ChannelWriteTupleEntry)]
         constants = [e for e in entries if isinstance(e, lg.ChannelWriteEntry)]
-        self._mappers = [entry.mapper for entry in tuples]
-        self._constants = [(entry.channel, entry.value) for entry in constants]
+        self.mappers = [entry.mapper for entry in tuples]
+        self.constants = [(entry.channel, entry.value) for entry in constants]
         self.ready = (
             len(tuples) + len(constants) == len(entries)
             and all(entry.value is lg.PASSTHROUGH for entry in tuples)
@@ -33,12 +30,3 @@ class PlainWrite:
             )
             and [*entries[: len(tuples)]] == tuples
         )
-
-    def __call__(self, update: dict[str, Any], config: Mapping[str, Any]) -> None:
-        """Write an update."""
-        written: list[tuple[str, Any]] = []
-        for mapper in self._mappers:
-            pairs = mapper(update)
-            if pairs:
-                written += pairs
-        config["configurable"][lg.CONFIG_KEY_SEND](written + self._constants)
