@@ -227,13 +227,21 @@ def _parts(result: Any) -> list[Any]:
 
 
 def _messages(part: Any) -> list[Any]:
-    """Return the tool messages in a part of a result; of one without a message, the part itself."""
+    """Return the messages in a part of a result; of one that is no Command, the part itself."""
     if not isinstance(part, Command):
         return [part]
     command: Any = part  # pyright: ignore[reportUnknownVariableType] - isinstance leaves it open
-    update: Any = command.update
-    held: Any = cast("dict[str, Any]", update).get("messages") if isinstance(update, dict) else None
-    return held if isinstance(held, list) else []  # pyright: ignore[reportUnknownVariableType] - of messages
+    return _messages_in(command.update)
+
+
+def _messages_in(update: Any) -> list[Any]:
+    """Return every message in an update, under whatever key and in whatever form it stands."""
+    if isinstance(update, dict):
+        values = cast("dict[str, Any]", update)
+        return [values] if "content" in values else _messages_in(list(values.values()))
+    if isinstance(update, list | tuple):
+        return [found for each in cast("Sequence[Any]", update) for found in _messages_in(each)]
+    return [update] if hasattr(update, "content") else []
 
 
 def leaves(error: BaseException) -> list[BaseException]:

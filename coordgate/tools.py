@@ -167,7 +167,13 @@ def gate_each(
     Raises:
         ConfigurationError: as `gated_tools`.
     """
+    # A tool by itself is iterable too: over its fields.
     listed = list(tools)
+    if any(not isinstance(each, BaseTool) for each in listed):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+        raise ConfigurationError(
+            f"gated_tools: {str(tools)[:80]}: give a list of LangChain tools; "
+            "langchain_core.tools.tool makes one of a function"
+        )
     names = [tool.name for tool in listed]
     for name in names:
         if names.count(name) > 1:
