@@ -7,10 +7,8 @@ came of each is a line of JSON.
 
 import itertools
 import json
-import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -83,11 +81,9 @@ def settle(data: Path, dies: int = NEVER) -> None:
     """Bring the case to its end, or die."""
     mortal = Mortal(dies)
 
-    def book(query: str, *values: Any) -> list[Any]:
+    def book(query: str, *values: Any) -> Any:
         mortal.point()
-        with closing(sqlite3.connect(data / "book.db", isolation_level=None)) as database:
-            database.executescript(support_agent.BOOK)
-            found = database.execute(query, values).fetchall()
+        found = support_agent.book(data, query, *values)
         mortal.point()
         return found
 
@@ -102,18 +98,18 @@ def settle(data: Path, dies: int = NEVER) -> None:
         saver.mortal = mortal
         app = guard(support_agent.desk(data), tracer=tracer).compile(checkpointer=saver)
         context: Any = {"book": book, "key": idempotency_key}
-        support_agent.settle(app, support_agent.EMAIL, context, decide)
+        answer = support_agent.settle(app, support_agent.EMAIL, context, decide)
+        (data / "answer").write_text(answer)
 
 
 def came_of(data: Path, ended: Sequence[Ended]) -> dict[str, Any]:
-    """Return what is in the books when a case is settled."""
-    with closing(sqlite3.connect(data / "book.db")) as database:
-        ledger = database.execute("SELECT number, action, amount FROM ledger").fetchall()
-        outbox = database.execute("SELECT customer FROM outbox").fetchall()
+    """Return what is in the ledger, and the answer, when a case is settled."""
+    ledger = support_agent.book(data, "SELECT number, action, amount FROM ledger")
     with open_store(data / "traces.db") as store:
         runs = [run.status for run in store.runs()]
+    answer = (data / "answer").read_text()
     kills = sum(each.killed for each in ended)
-    return {"kills": kills, "ledger": ledger, "outbox": outbox, "runs": runs}
+    return {"kills": kills, "ledger": ledger, "answer": answer, "runs": runs}
 
 
 def at_every_point(directory: Path) -> Iterator[dict[str, Any]]:
