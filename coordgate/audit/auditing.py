@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from contextlib import closing
@@ -21,8 +22,11 @@ from coordgate.audit.reading import read
 from coordgate.audit.report import AuditReport
 from coordgate.audit.tally import Course
 from coordgate.audit.whole import compare_runs, end_rates, ended, labelled, run_counts, weakest
+from coordgate.errors import StoreError
 from coordgate.labels import Label, labels_beside, read_labels
 from coordgate.stores import JsonlStore, SqliteStore, Store, open_store
+
+_log = logging.getLogger("coordgate")
 
 
 def audit(
@@ -49,6 +53,7 @@ def _name(store: Store) -> str:
 
 def _audit(store: Store, name: str, given: Iterable[Label] | None) -> AuditReport:
     labels = list(_beside(store) if given is None else given)
+    _tell_strangers(store, name, labels)
     tally = read(store, of_runs(labels))
     courses = list(tally.courses.items())
     own, known = ended(courses), labelled(courses)
@@ -95,6 +100,28 @@ def _beside(store: Store) -> Iterable[Label]:
     if isinstance(store, SqliteStore | JsonlStore):
         return read_labels(labels_beside(store.path))
     return ()
+
+
+def _tell_strangers(store: Store, name: str, labels: Iterable[Label]) -> None:
+    """Warn of labels that count for nothing, since their runs are not in the store."""
+    labelled = sorted({label.run for label in labels})
+    strangers = [run for run in labelled if not _holds(store, run)]
+    if strangers:
+        _log.warning(
+            "coordgate: %d of %d labelled runs are not in %s, such as %r: a label names a run by "
+            "its whole id",
+            len(strangers),
+            len(labelled),
+            name,
+            strangers[0],
+        )
+
+
+def _holds(store: Store, run: str) -> bool:
+    try:
+        return store.run(run).id == run  # it finds beginnings of ids, too
+    except StoreError:
+        return False
 
 
 def _unexplained(nodes: Units, known: list[tuple[Course, int]]) -> Rate | None:

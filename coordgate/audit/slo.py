@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, cast
 
 from coordgate.audit.intervals import Rate
 from coordgate.audit.report import AuditReport
+from coordgate.contract import nearest
 from coordgate.errors import ConfigurationError
 
 Verdict = Literal["met", "missed", "undecided"]
@@ -50,6 +51,8 @@ class Checked:
     """What was seen."""
     verdict: Verdict
     """`met` if the whole interval lies at or above what was agreed, `missed` if all below."""
+    nearest: str = ""
+    """What is recorded under a name that is near, where nothing is under this one."""
 
 
 def read_slo(path: str | os.PathLike[str]) -> tuple[Agreed, ...]:
@@ -112,16 +115,27 @@ def _rates(
 
 def check(report: AuditReport, agreed: tuple[Agreed, ...]) -> tuple[Checked, ...]:
     """Return each agreed rate with what the audit shows of it."""
-    return tuple(_checked(each, _seen(report, each)) for each in agreed)
+    return tuple(_checked(each, _seen(report, each), _near(report, each)) for each in agreed)
 
 
-def _checked(agreed: Agreed, seen: Rate) -> Checked:
+def _near(report: AuditReport, agreed: Agreed) -> str:
+    match agreed.scope:
+        case "end_to_end":
+            return ""
+        case "nodes":
+            return nearest(agreed.name, [each.node for each in report.nodes])
+        case "handoffs":
+            pairs = [f"{each.producer} -> {each.consumer}" for each in report.handoffs]
+            return nearest(agreed.name, pairs)
+
+
+def _checked(agreed: Agreed, seen: Rate, near: str) -> Checked:
     verdict: Verdict = "undecided"
     if seen.n and seen.low >= agreed.at_least:
         verdict = "met"
     elif seen.n and seen.high < agreed.at_least:
         verdict = "missed"
-    return Checked(agreed, seen, verdict)
+    return Checked(agreed, seen, verdict, "" if seen.n else near)
 
 
 def _seen(report: AuditReport, agreed: Agreed) -> Rate:

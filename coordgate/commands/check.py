@@ -52,7 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _line(checked: Checked) -> Text:
     agreed, seen = checked.agreed, checked.seen
     line = Text(f"{checked.verdict:9}", _COLOURS[checked.verdict])
-    found = f"{of_rate(seen)} of {seen.n}" if seen.n else "nothing was recorded of it"
+    found = (
+        f"{of_rate(seen)} of {seen.n}" if seen.n else f"nothing was recorded of it{checked.nearest}"
+    )
     line.append(
         f"  {printable(agreed.title)}: at least {percent(agreed.at_least)} agreed, {found}", ""
     )

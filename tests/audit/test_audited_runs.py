@@ -357,3 +357,18 @@ def test_chance_is_not_taken_for_a_weakest_handoff(tmp_path: Path) -> None:
     assert weakest.handoff is None
     assert len(weakest.candidates) > 1
     assert weakest.more_runs is None or weakest.more_runs > 60
+
+
+def test_labels_of_runs_that_are_not_there_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A label that counts for nothing is no silent one: also not one with a shortened id."""
+    record(tmp_path / "traces.db", {"a": 0.9}, runs=3, mode="observe", seed=1)
+    with open_store(tmp_path / "traces.db") as store:  # type: ignore[attr-defined]
+        known = next(store.runs()).id
+    audit(tmp_path / "traces.db", labels=[Label(known, True)])
+    assert caplog.messages == []
+    audit(tmp_path / "traces.db", labels=[Label(known, True), Label(known[:20], False)])
+    (told,) = caplog.messages
+    assert "1 of 2 labelled runs are not in" in told
+    assert f"such as {known[:20]!r}" in told

@@ -89,3 +89,15 @@ def test_a_file_that_is_not_there_is_refused(path: str, capsys: pytest.CaptureFi
     """No SLO is not an SLO that is met."""
     assert main(["check", path, "--slo", "none.toml"]) == 2
     assert "none.toml: cannot be read" in capsys.readouterr().err
+
+
+def test_a_name_that_nothing_has_is_told_with_the_nearest(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt node or handoff would stay undecided for ever; the line says what is near."""
+    file = tmp_path / "slo.toml"
+    file.write_text('[nodes.mak_a]\naccepted = 0.5\n[handoffs."make_a->make_b"]\naccepted = 0.5')
+    assert main(["check", path, "--slo", str(file)]) == 3
+    told = capsys.readouterr().out
+    assert "nothing was recorded of it; did you mean 'make_a'?" in told
+    assert "did you mean 'make_a -> make_b'?" in told
