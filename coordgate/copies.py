@@ -21,8 +21,8 @@ def guarded_node(
 ) -> Any:
     """Return a copy of a node whose executable is `seq`; all else is as it was.
 
-    `subgraph` is the guarded graph that takes the place of the one that the node is, if it is one:
-    it is what an update by hand inside it goes through.
+    `subgraph` is the guarded graph that an update by hand inside the node goes through; None leaves
+    the node's own.
     """
     guarded = copy.copy(node)
     if subgraph is not None and node.subgraphs:

@@ -277,7 +277,11 @@ def _guarded_node(
     seq = GuardedSeq(node.node, plan, write, node, subgraph)
     retry = merged_retries(plan) or None if part.mode == "enforce" else None
     prefix = _fingerprint(contract, spec, keys) if part.mode == "enforce" else None
-    return guarded_node(node, seq, write, retry, prefix, subgraph)
+    # By hand nothing is checked in observe mode, and a graph guarded before checks for itself.
+    kept = part.mode == "observe" or (
+        isinstance(lg.subgraph_of(node), GuardedGraph) and not part.nodes
+    )
+    return guarded_node(node, seq, write, retry, prefix, None if kept else subgraph)
 
 
 def _guarded_subgraph(where: str, node: Any, part: GraphGuard) -> Any:
