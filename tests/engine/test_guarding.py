@@ -169,6 +169,6 @@ def test_a_subgraph_guarded_by_itself_stays_guarded_once_inside_a_guarded_parent
 
 def test_a_subgraph_guarded_before_stays_the_one_it_was() -> None:
     """`get_subgraphs` finds the very graph that was put in, where it checks for itself."""
-    inner = guard(built().compile())
-    outer = guard(StateGraph(State).add_node("inner", inner).add_edge(START, "inner").compile())
+    inner = guard(graph_of().compile())
+    outer = guard(graph_of(inner).compile())
     assert [found for _, found in outer.get_subgraphs()] == [inner]
