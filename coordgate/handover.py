@@ -154,11 +154,12 @@ class HandingOver:
         shipped = {**output, **values} if values and node.enforces else output
         self.update = shipped
         if self.run is not None and self.run.tracer is not None:
-            taken = output.copy()
             for item in output.values():
-                if type(item) in CHANGEABLE:  # most hand over plain values: no call for those
+                if type(item) in CHANGEABLE:
                     taken = snapshot(output)
                     break
+            else:  # most hand over plain values: no call for those
+                taken = output.copy()
             self.output = self.recorded = taken
             if shipped is not output:
                 self.recorded = snapshot(shipped)

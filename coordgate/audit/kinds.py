@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 START: Final = "__start__"
 """Who hands over the graph's input."""
@@ -26,17 +26,7 @@ Path = Literal[
 ]
 """How a hand-over came about: by the rung that settled it; `observed` did not pass, and shipped."""
 
-PATHS: Final[tuple[Path, ...]] = (
-    "first",
-    "retried",
-    "fell_back",
-    "escalated",
-    "degraded",
-    "rerouted",
-    "sent_back",
-    "observed",
-    "failed",
-)
+PATHS: Final[tuple[Path, ...]] = get_args(Path)
 
 _NEUTRAL: Final = frozenset({"interrupted", "cancelled", "handed_up"})
 _ENDS: Final[dict[str, Path]] = {

@@ -33,8 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
     target = Path(arguments.target)
     if target.suffix not in {".jsonl", ".db", ".parquet"}:
         raise ConfigurationError(f"{target}: its ending does not say how to write; use {_KINDS}")
-    if target.exists():
-        raise StoreError(f"{target}: is there already; give a new path, or remove it first")
     console = Console(stderr=True)
     counting = TextColumn("{task.completed:,} runs")
     store = open_store(arguments.store)
@@ -54,7 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def copy(store: Store, target: Path, *, each: Callable[[], object]) -> None:
-    """Write all records of a store to another one."""
+    """Write all records of a store to another one, at a path at which nothing is yet."""
+    if target.exists():
+        raise StoreError(f"{target}: is there already; give a new path, or remove it first")
     into = open_store(target, mode="write")
     try:
         for found in store.runs(newest_first=False):

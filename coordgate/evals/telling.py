@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from coordgate.audit.intervals import Interval, Rate
+from coordgate.audit.intervals import Rate
+from coordgate.audit.words import points
 from coordgate.evals.summary import EvalReport, VariantReport
 from coordgate.show import duration
 
@@ -39,7 +40,7 @@ def lines(found: EvalReport) -> Iterator[str]:
             yield f"{name:28}" + "".join(f"{cell:>28}" for cell in cells)
     if found.gain is not None:
         yield ""
-        yield f"guarded less bare, on the same cases and seeds: {amount(found.gain)}"
+        yield f"guarded less bare, on the same cases and seeds: {points(found.gain)}"
 
 
 def share(given: Rate) -> str:
@@ -47,14 +48,6 @@ def share(given: Rate) -> str:
     if given.estimate is None:
         return "-"
     return f"{given.estimate:.1%} [{given.low:.1%}, {given.high:.1%}]"
-
-
-def amount(given: Interval) -> str:
-    """Return a difference of rates and its interval, in points."""
-    if given.estimate is None:
-        return "-"
-    low, seen, high = (f"{100 * each:+.1f}" for each in (given.low, given.estimate, given.high))
-    return f"{seen} points [{low}, {high}]"
 
 
 def _number(given: float | None) -> str:
