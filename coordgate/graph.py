@@ -34,7 +34,7 @@ from coordgate.invariants import Invariants, as_invariants, with_input_judged
 from coordgate.node import NodeGuard, declared_on
 from coordgate.plan import NodePlan
 from coordgate.policy import Degrade, Escalate
-from coordgate.prices import Prices
+from coordgate.prices import Price, Prices, as_prices
 from coordgate.reach import calls_graph
 from coordgate.record import Mode
 from coordgate.retries import merged_retries
@@ -58,7 +58,7 @@ def guard(
     mode: Mode = "enforce",
     tracer: Tracer | Sink | str | PathLike[str] | None = None,
     invariants: Sequence[Gate | Callable[..., Any]] = (),
-    prices: Prices | str | PathLike[str] | None = None,
+    prices: Prices | Mapping[str, Price | Mapping[str, float]] | str | PathLike[str] | None = None,
     budget: Budget | None = None,
 ) -> Graph:
     """Return the same kind of graph with every node guarded; the one given stays as it is.
@@ -70,9 +70,9 @@ def guard(
     `mode="observe"` changes nothing that a caller can see, and records what would have failed.
     `tracer` is a Tracer, or a path or sink for one. `invariants` are functions of the state, or
     gates, that must pass after every step of this graph, before anything of the step is kept.
-    `prices` is what models cost, or a TOML file of it; a model that it does not name costs an
-    unknown amount. `budget` is what a run may spend, subgraphs and resumes included. Guarding twice
-    is guarding once: what is given the second time is laid over the first.
+    `prices` is a table of what models cost, or a TOML file of it; a model that it does not name
+    costs an unknown amount. `budget` is what a run may spend, subgraphs and resumes included.
+    Guarding twice is guarding once: what is given the second time is laid over the first.
 
     Raises:
         ConfigurationError: the target is no graph, a name is no node, or a declaration cannot work.
@@ -90,8 +90,6 @@ def guard(
                 f"guard(tracer={tracer!r}): give a path such as 'traces.db', a Tracer, or a sink"
             )
         tracer = Tracer(tracer)
-    if isinstance(prices, str | PathLike):
-        prices = Prices.load(prices)
     if not isinstance(budget, Budget | None):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
         raise ConfigurationError(f"guard(budget={budget!r}): use Budget(attempts=..., usd=...)")
     settings = GraphGuard(
@@ -99,7 +97,7 @@ def guard(
         mode=mode,
         tracer=tracer,
         invariants=(*as_invariants(must_hold), *as_invariants(invariants)),
-        prices=prices,
+        prices=as_prices(prices),
         budget=budget,
     )
     if isinstance(target, lg.StateGraph):

@@ -17,6 +17,8 @@ _MILLION = 1_000_000
 _SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8})$")
 """What vendors put behind a model's name for one day's version of it."""
 
+_NEEDED = ("input", "output")
+
 _INCLUDED = frozenset({"reasoning", "text"})
 """Details of usage whose tokens cost what the others do."""
 
@@ -119,12 +121,39 @@ class Prices:
         return (sent + tokens_out * price.output) / _MILLION
 
 
-def _price(name: str, given: object) -> Price:
+def as_prices(given: object) -> Prices | None:
+    """Return a table of prices as it is given: as one, as a dict, or as the path of a TOML file.
+
+    Raises:
+        ConfigurationError: it is something else, or an entry is not a price.
+    """
+    if given is None or isinstance(given, Prices):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return Prices.load(cast("str | os.PathLike[str]", given))
+    if isinstance(given, Mapping):
+        return Prices(cast("dict[str, Any]", given))
+    raise ConfigurationError(
+        f"prices={given!r}: give {{'MODEL': {{'input': ..., 'output': ...}}}}, Prices, or the path "
+        "of a TOML file"
+    )
+
+
+def _price(name: object, given: object) -> Price:
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"prices: {name!r} is no name of a model")
     if isinstance(given, Price):
         return given
     if isinstance(given, Mapping):
+        entry = cast("dict[str, Any]", given)
+        lacking = [each for each in _NEEDED if each not in entry]
+        if lacking:
+            raise ConfigurationError(
+                f"the price of {name!r} has no {' and no '.join(lacking)}: give both input and "
+                "output, in US dollars for a million tokens"
+            )
         try:
-            return Price(**cast("dict[str, Any]", given))
+            return Price(**entry)
         except (TypeError, ConfigurationError) as error:
             raise ConfigurationError(f"the price of {name!r}: {error}") from error
     raise ConfigurationError(

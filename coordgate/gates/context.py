@@ -342,7 +342,12 @@ def _texts(document: Retrieved) -> Iterator[str]:
 
 def _names(value: Any) -> frozenset[Any]:
     held = value if is_collection(value) else (value,)
-    return frozenset(each for each in held if isinstance(each, str | int) and each != "")
+    # True is no name, and would be the user 1.
+    return frozenset(
+        each
+        for each in held
+        if isinstance(each, str | int) and not isinstance(each, bool) and each != ""
+    )
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import isawaitable
 from numbers import Real
 from typing import Any, Literal, TypeAlias, TypeGuard
 
@@ -108,8 +109,11 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def by_rules(rules: Mapping[str, Callable[[Any], bool]]) -> Classifier:
-    """Classify by predicates of the state: the first that is True gives its label, with score 1.
+def by_rules(rules: Mapping[str, Callable[[Any], object]]) -> Classifier:
+    """Classify by predicates of the state: the first that holds gives its label, with score 1.
+
+    What a predicate returns counts as in an `if`: a match of `re.search` holds, None does not. An
+    async predicate, whose coroutine would always hold, is an error of the classifier.
 
     Raises:
         ConfigurationError: there is no rule.
@@ -120,7 +124,12 @@ def by_rules(rules: Mapping[str, Callable[[Any], bool]]) -> Classifier:
 
     def classify(state: Any) -> Answer:
         for label, rule in known.items():
-            if rule(state) is True:
+            held = rule(state)
+            if isawaitable(held):
+                if isinstance(held, Coroutine):
+                    held.close()
+                raise TypeError(f"the rule for {label!r} is async; by_rules takes plain functions")
+            if held:
                 return label, 1.0
         return {}
 

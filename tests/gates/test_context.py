@@ -326,6 +326,15 @@ def test_who_asks_is_never_read_from_the_output() -> None:
         assert not ask(~gate, output, {"user": nobody})
 
 
+def test_a_flag_is_no_user() -> None:
+    """True is not the user 1, on neither side, though Python counts it as one."""
+    docs = {"docs": [document(readers=[1, 2])]}
+    gate = permitted("docs", who="user")
+    assert ask(gate, docs, {"user": 1})
+    assert ask(gate, docs, {"user": True}).broken
+    assert not ask(gate, {"docs": [document(readers=[True])]}, {"user": 1})
+
+
 def test_permitted_does_not_name_what_may_not_be_read() -> None:
     """A title is not the user's to see either."""
     docs = {"docs": [document(readers=["board"], source="layoffs.md", title="Layoffs")]}

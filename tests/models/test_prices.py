@@ -1,6 +1,7 @@
 """Prices: what a call costs by the user's own table, and that the rest is unknown, never 0."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from calling import State, one_node
@@ -88,6 +89,36 @@ def test_a_table_that_says_nothing_useful_is_refused(tmp_path: Path, text: str, 
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=said):
         guard(one_node(lambda _: {}), prices=path)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"m": {"input": 1}}, "the price of 'm' has no output"),
+        ({"m": {"output": 1}}, "the price of 'm' has no input"),
+        ({"m": {}}, "the price of 'm' has no input and no output"),
+        ({"m": {"input": -1, "output": 1}}, r"the price of 'm'.*input=-1"),
+        ({"m": {"input": 1, "output": float("nan")}}, "the price of 'm'.*output=nan"),
+        ({"m": {"input": float("inf"), "output": 1}}, "the price of 'm'.*input=inf"),
+        ({"m": {"input": "1", "output": 1}}, "the price of 'm'.*input='1'"),
+        ({"m": {"input": None, "output": 1}}, "the price of 'm'.*input=None"),
+        ({"m": 1.0}, "the price of 'm' is 1.0"),
+        ({"": {"input": 1, "output": 1}}, "'' is no name"),
+        ({3: {"input": 1, "output": 1}}, "3 is no name"),
+        (0.5, "prices=0.5: give"),
+        ([], r"prices=\[\]: give"),
+    ],
+)
+def test_an_incomplete_table_is_refused_when_the_graph_is_guarded(table: Any, said: str) -> None:
+    """A dict is a table too: what it lacks is said then, with the model, and not in a run."""
+    with pytest.raises(ConfigurationError, match=said):
+        guard(one_node(lambda _: {}), prices=table)
+
+
+def test_a_plain_dict_is_a_table() -> None:
+    """`guard(prices={...})` is `guard(prices=Prices({...}))`."""
+    app = guard(one_node(lambda _: {}), prices={"m": {"input": 1, "output": 2}})
+    assert app.coordgate.prices.cost("m", 1_000_000, 1_000_000, {}) == 3.0
 
 
 def test_prices_stay_when_a_graph_is_guarded_again() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ def test_every_answer_has_a_target_and_the_floor_is_kept(answer: Any) -> None:
 
 
 def test_the_first_rule_that_is_true_gives_the_label() -> None:
-    """Rules are asked in their order; none that is True is no label; truthy is not True."""
+    """Rules are asked in their order; none that holds is no label."""
     route = router(
         ROUTES,
         classify=by_rules(
@@ -119,8 +120,27 @@ def test_the_first_rule_that_is_true_gives_the_label() -> None:
     assert route.decide({"text": "when?"}).target == "answer"
     assert route.decide({"text": "hello"}).reason == "no label fits"
     assert route.decide({}).reason == "the classifier raised KeyError: 'text'"
-    truthy = by_rules({"refund": lambda state: "yes"})  # type: ignore[dict-item,return-value]
-    assert router(ROUTES, classify=truthy, default="human").decide({}).target == "human"
+
+
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [(re.search("a", "a"), "refund"), (["a"], "refund"), (None, None), ([], None), ("", None)],
+)
+def test_a_rule_holds_as_in_an_if(said: object, label: str | None) -> None:
+    """A match, or a list with something in it, holds; None and what is empty do not."""
+    route = router(ROUTES, classify=by_rules({"refund": lambda state: said}), default="human")
+    assert route.decide({}).label == label
+
+
+def test_an_async_rule_holds_for_nothing() -> None:
+    """A coroutine that nobody awaits would always hold: the work goes to the default."""
+
+    async def rule(state: object) -> bool:
+        return False
+
+    route = router(ROUTES, classify=by_rules({"refund": rule}), default="human")
+    assert route.decide({}).target == "human"
+    assert "the rule for 'refund' is async" in route.decide({}).reason
 
 
 class LetterEmbeddings(Embeddings):

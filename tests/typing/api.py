@@ -187,6 +187,7 @@ guard(builder, mode="watch")  # type: ignore[arg-type]
 guard(builder, {"write": Policy(Retry(1))})  # type: ignore[dict-item]
 guard(builder, tracer=3)  # type: ignore[arg-type]
 guard(builder, prices=Prices({"m": {"input": 1.0, "output": 2.0}}))
+guard(builder, prices={"m": {"input": 1.0, "output": 2.0}})
 guard(builder, prices="prices.toml")
 guard(builder, prices=0.5)  # type: ignore[arg-type]
 
