@@ -224,7 +224,7 @@ class SqliteStore:
         return the_one(found, id_or_prefix, str(self.path))
 
     def _runs(self, rest: str, parameters: Sequence[Any]) -> list[Run]:
-        found = self._read(
+        found = self.query(
             "SELECT id, graph, thread, mode, status, started, ended, error, runs.process, seen "  # noqa: S608 - made of constants
             f"FROM (SELECT * FROM runs {rest}) AS runs "
             "LEFT JOIN processes ON processes.process = runs.process",
@@ -237,7 +237,7 @@ class SqliteStore:
         """Return the transitions of a run numbered above `after`, in the order of their ending."""
         place = (after, 2**63 - 1)
         while True:
-            page = self._read(
+            page = self.query(
                 "SELECT * FROM transitions WHERE run = ? AND (number, id) > (?, ?) "
                 "ORDER BY number, id LIMIT ?",
                 [run_id.encode("utf-8", "replace").decode(), *place, _PAGE],
@@ -262,14 +262,15 @@ class SqliteStore:
     def _parts(self, table: str, ids: Sequence[int]) -> dict[int, list[Sequence[Any]]]:
         marks = ", ".join("?" * len(ids))
         found: dict[int, list[Sequence[Any]]] = {}
-        for row in self._read(
+        for row in self.query(
             f"SELECT * FROM {table} WHERE transition IN ({marks}) ORDER BY rowid",  # noqa: S608 - made of constants
             ids,
         ):
             found.setdefault(row[0], []).append(row)
         return found
 
-    def _read(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows of a SELECT over the tables that docs/record.md tells."""
         with self._lock, said(self.path, "read"):
             return self._ready().execute(sql, parameters).fetchall()
 

@@ -72,6 +72,18 @@ def test_the_tables_are_plain_sql(database: Path) -> None:
     ]
 
 
+def test_a_store_answers_a_query_of_its_tables(database: Path) -> None:
+    """A SELECT gives its rows, cannot write where the store is read, and fails as a StoreError."""
+    with SqliteStore(database, mode="read") as store:
+        assert store.query("SELECT node, number FROM transitions WHERE run = ?", ["run-1"]) == [
+            ("draft", 1)
+        ]
+        with pytest.raises(StoreError, match=r"t\.db: cannot be read: .*readonly"):
+            store.query("DELETE FROM transitions")
+        with pytest.raises(StoreError, match="no such column"):
+            store.query("SELECT unknown FROM runs")
+
+
 def test_the_file_says_what_it_is(database: Path) -> None:
     """A trace file carries an application id, its version, and is in WAL mode."""
     assert sql(database, "PRAGMA application_id") == [(APPLICATION_ID,)]
