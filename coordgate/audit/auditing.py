@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable
 from contextlib import closing
+from functools import partial
 
 from coordgate.audit.intervals import Rate, rate
 from coordgate.audit.labels import gate_reports, judged, of_runs
@@ -18,7 +20,7 @@ from coordgate.audit.parts import (
     nodes_of,
     table,
 )
-from coordgate.audit.reading import read
+from coordgate.audit.reading import Which, read
 from coordgate.audit.report import AuditReport
 from coordgate.audit.tally import Course
 from coordgate.audit.whole import compare_runs, end_rates, ended, labelled, run_counts, weakest
@@ -30,31 +32,43 @@ _log = logging.getLogger("coordgate")
 
 
 def audit(
-    store: Store | str | os.PathLike[str], *, labels: Iterable[Label] | None = None
+    store: Store | str | os.PathLike[str],
+    *,
+    labels: Iterable[Label] | None = None,
+    graph: str | None = None,
+    since: float | None = None,
+    until: float | None = None,
 ) -> AuditReport:
     """Audit what was recorded.
 
     Args:
         store: A store, or the path or URL of one.
         labels: What is known to be correct; without it, the labels file beside the store, if any.
+        graph: The graph whose runs are audited; all runs without it.
+        since: Runs that began earlier are left out; in seconds since the epoch.
+        until: So are those that began then or later.
 
     Raises:
         StoreError: the store, or the labels file, cannot be read.
     """
+    first = -math.inf if since is None else since
+    which = Which(graph, first, math.inf if until is None else until)
     if not isinstance(store, Store):
         with closing(open_store(store)) as opened:
-            return _audit(opened, os.fspath(store), labels)
-    return _audit(store, _name(store), labels)
+            return _audit(opened, os.fspath(store), labels, which)
+    return _audit(store, _name(store), labels, which)
 
 
 def _name(store: Store) -> str:
     return str(store.path) if isinstance(store, SqliteStore | JsonlStore) else repr(store)
 
 
-def _audit(store: Store, name: str, given: Iterable[Label] | None) -> AuditReport:
+def _audit(store: Store, name: str, given: Iterable[Label] | None, which: Which) -> AuditReport:
     labels = list(_beside(store) if given is None else given)
     _tell_strangers(store, name, labels)
-    tally = read(store, of_runs(labels))
+    if not which.all:
+        labels = [each for each in labels if _takes(store, each.run, which)]
+    tally = read(store, of_runs(labels), which)
     courses = list(tally.courses.items())
     own, known = ended(courses), labelled(courses)
     nodes, handoffs = nodes_of(tally), handoffs_of(tally)
@@ -65,7 +79,14 @@ def _audit(store: Store, name: str, given: Iterable[Label] | None) -> AuditRepor
     first_pass = compare_runs(nodes, own, "first_pass")
     compared = compare_runs(nodes, known, "correct") if known else accepted
     completed, all_accepted = end_rates(tally, accepted)
-    hand_overs = list(judged(store, labels, reviewed=tally.statuses["interrupted"] > 0))
+    hand_overs = list(
+        judged(
+            store,
+            labels,
+            reviewed=tally.statuses["interrupted"] > 0,
+            within=None if which.all else partial(_takes, store, which=which),
+        )
+    )
     gates = gate_reports(tally, hand_overs)
     return AuditReport(
         store=name,
@@ -93,6 +114,7 @@ def _audit(store: Store, name: str, given: Iterable[Label] | None) -> AuditRepor
             hand_overs,
             _unexplained(nodes, known),
         ),
+        trend=tally.trend.periods(),
     )
 
 
@@ -115,6 +137,13 @@ def _tell_strangers(store: Store, name: str, labels: Iterable[Label]) -> None:
             name,
             strangers[0],
         )
+
+
+def _takes(store: Store, run: str, which: Which) -> bool:
+    try:
+        return which.takes(store.run(run))
+    except StoreError:
+        return False
 
 
 def _holds(store: Store, run: str) -> bool:

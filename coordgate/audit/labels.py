@@ -7,7 +7,7 @@ approved candidate was correct, an edited or rejected one was not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Final, NamedTuple
 
@@ -50,11 +50,18 @@ def of_runs(labels: Iterable[Label]) -> dict[str, bool]:
     return found
 
 
-def judged(store: Store, labels: Iterable[Label], *, reviewed: bool) -> Iterator[Judged]:
+def judged(
+    store: Store,
+    labels: Iterable[Label],
+    *,
+    reviewed: bool,
+    within: Callable[[str], bool] | None = None,
+) -> Iterator[Judged]:
     """Yield the hand-overs that are labelled, or that a reviewer has decided on.
 
     A label of a whole run is taken as that of the hand-over that went out: the last transition
-    that ended the graph. `reviewed` says whether there is anything that waited for a person.
+    that ended the graph. `reviewed` says whether there is anything that waited for a person, and
+    `within` of a run's id whether its reviews count.
     """
     by_run: dict[str, list[Label]] = {}
     for label in labels:
@@ -69,7 +76,7 @@ def judged(store: Store, labels: Iterable[Label], *, reviewed: bool) -> Iterator
                     last = attempt is each.attempts[-1] and each.status == "accepted"
                     yield Judged(each.node, attempt, label.correct, own and last)
     if reviewed:
-        yield from _reviews(store)
+        yield from _reviews(store, within)
 
 
 def _meant(label: Label, transitions: list[Transition]) -> list[Transition]:
@@ -87,9 +94,11 @@ def _attempt(label: Label, transition: Transition) -> Attempt | None:
     return next((each for each in transition.attempts if each.number == label.attempt), None)
 
 
-def _reviews(store: Store) -> Iterator[Judged]:
+def _reviews(store: Store, within: Callable[[str], bool] | None) -> Iterator[Judged]:
     asked: dict[tuple[str | None, str], Attempt] = {}
     for thread, run in _reviewed(store):
+        if within is not None and not within(run):
+            continue
         for each in store.transitions(run):
             task = (thread, each.namespace)
             for attempt in each.attempts:

@@ -158,6 +158,20 @@ class NextGate:
 
 
 @dataclass(frozen=True, slots=True)
+class Period:
+    """How the runs came out that began in a period."""
+
+    start: float
+    """Its beginning: UTC, seconds since the epoch."""
+    seconds: float
+    """How long it is."""
+    accepted: Rate
+    """How often runs completed with every hand-over accepted, of those that ended."""
+    first_pass: Rate
+    """How often they did so with every first attempt accepted."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """How reliable each handoff is, how reliable the whole, and which gate comes next."""
 
@@ -196,3 +210,6 @@ class AuditReport:
     """What labels say of each gate that was asked about something labelled."""
     next_gates: tuple[NextGate, ...]
     """Which gate to add next, the best first."""
+    trend: tuple[Period, ...]
+    """The same by when runs began: 100 periods at most, as short as they can be; those without a
+    run are left out."""

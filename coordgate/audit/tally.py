@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordgate.audit.kinds import Kind, kind_of
+from coordgate.audit.trend import Trend
 
 KEPT: Final = 10_000
 """How many different courses of runs are kept; past that, a sample of as many runs."""
@@ -20,6 +21,7 @@ KEPT: Final = 10_000
 _PAUSED: Final = 100_000
 """How many paused threads are remembered, until they go on."""
 
+_ENDED: Final = frozenset({"completed", "failed"})
 _AT_ONCE: Final = 10_000
 _STEP: Final = math.log(1.02)
 """Durations are kept in classes 2% apart, so that a quantile is right within 1%."""
@@ -140,11 +142,14 @@ class Tally:
         """Whether `courses` is a sample of the runs."""
         self.courses: Counter[Course] = Counter()
         """How many runs went how."""
+        self.trend = Trend()
+        """How runs that ended came out, by when they began."""
         # Rows that are alike but for their figures have one code; a transition's kind is that of
         # its row, or of the codes of its rows. Figures wait by code until they are added up.
         self._codes: dict[Any, int] = {}
         self._of_code: list[int] = []
         self._ladders: dict[tuple[int, ...], int] = {}
+        self._well: list[int] = []  # by kind: 3 at once, 1 in the end, 0 not
         self._alone: list[list[Any]] = []
         self._laddered: list[list[Any]] = []
         self._begun: list[list[float]] = []
@@ -160,8 +165,9 @@ class Tally:
         mode: str,
         thread: str | None,
         correct: bool | None,
+        started: float,
     ) -> None:
-        """Take a run: its rows (of `Row`'s fields) in order, and how it ended."""
+        """Take a run: its rows (of `Row`'s fields) in order, how it ended, and when it began."""
         numbers = self._numbers(rows)
         self.seen.update(numbers)
         self.statuses[status] += 1
@@ -174,7 +180,16 @@ class Tally:
                     self._paused.popitem(last=False)
                 return
         numbers.sort()
+        if status in _ENDED:
+            self._note(numbers, status, started)
         self._keep(Course(status, mode, correct, tuple(numbers)))
+
+    def _note(self, numbers: Sequence[int], status: str, started: float) -> None:
+        """Note how a run came out in the trend."""
+        came = 3 if status == "completed" else 0
+        for number in numbers:
+            came &= self._well[number]
+        self.trend.take(started, accepted=came > 0, first_pass=came == 3)
 
     def _numbers(self, rows: Sequence[Sequence[Any]]) -> list[int]:
         """Return the numbers of the kinds of a run's transitions."""
@@ -217,6 +232,7 @@ class Tally:
         self.kinds.append(
             kind_of(namespace, node, status, producers, goto, attempts, bool(refused))
         )
+        self._well.append(_well(self.kinds[-1]))
         self._alone.append([])
         self._laddered.append([])
         self._begun.append([])
@@ -230,6 +246,7 @@ class Tally:
             attempts = tuple(each.attempts[0] for each in rungs)
             refused = any(each.refused for each in rungs)
             self.kinds.append(replace(rungs[0], attempts=attempts, refused=refused))
+            self._well.append(_well(self.kinds[-1]))
         return number
 
     def _keep(self, course: Course) -> None:
@@ -297,3 +314,10 @@ class Tally:
             if so_far >= wanted:
                 return math.exp((each + 0.5) * _STEP)
         return None
+
+
+def _well(kind: Kind) -> int:
+    """Return 3 if a hand-over passed at once, or says nothing, 1 if in the end, 0 if not."""
+    if not kind.counts or kind.at_once:
+        return 3
+    return int(kind.accepted)

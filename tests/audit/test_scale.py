@@ -111,7 +111,7 @@ def equal(chance: np.random.Generator, runs: int) -> Tally:
             )
             for place, node in enumerate(NODES)
         ]
-        tally.take(rows, "completed", "observe", None, None)
+        tally.take(rows, "completed", "observe", None, None, 0.0)
     tally.close()
     return tally
 
