@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline import RATE, STEPS, Measured
-from points import ALARMS, ATTEMPTS, DETECTION, ENDS, FALSE_ALARM, GOOD, SHARES
+from points import ALARMS, ATTEMPTS, DETECTION, ENDS, FALSE_ALARM, GOOD, OTHER_SEEDS, SHARES
 
 from coordgate.audit.intervals import rate
 from coordgate.audit.reliability import GateModel, reliability
@@ -64,6 +64,14 @@ def written(found: Mapping[str, Measured], *, runs: int, seed: int) -> str:
                 ("one that errs alike at every attempt", *_row(found["blind"])),
             ],
         ),
+        "seeds": f"{OTHER_SEEDS[0]} to {OTHER_SEEDS[-1]}",
+        "seeds_table": _table(
+            ("pipeline", "ends right, all these seeds", "least", "most"),
+            [
+                ("bare", *_over_seeds(found, "bare")),
+                ("gated", *_over_seeds(found, "good")),
+            ],
+        ),
         "alarm_table": _table(
             ("false alarm rate", *_OUTCOMES),
             [(_percent(alarm), *_row(found[f"alarm {alarm}"])) for alarm in ALARMS],
@@ -97,6 +105,13 @@ def _whole_rows(found: Mapping[str, Measured]) -> Iterable[tuple[str, ...]]:
         gates = GateModel(each, FALSE_ALARM, 3)
         paper = reliability([RATE ** len(STEPS)], gates=gates).end_to_end
         yield _percent(each), *_beside(found[f"whole {each}"], paper)
+
+
+def _over_seeds(found: Mapping[str, Measured], name: str) -> tuple[str, str, str]:
+    seen = [found[f"{name} by {seed}"] for seed in OTHER_SEEDS]
+    shares = sorted(_share(each) for each in seen)
+    right = _rate(sum(each.correct for each in seen), sum(each.runs for each in seen))
+    return right, f"{shares[0]:.1%}", f"{shares[-1]:.1%}"
 
 
 def _beside(seen: Measured, paper: float) -> tuple[str, ...]:

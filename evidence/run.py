@@ -13,25 +13,27 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import charts
 import page
 from pipeline import Measured, Point, measure
-from points import all_points
+from points import OTHER_SEEDS, again, all_points
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
 def measured(points: list[Point], runs: int, seed: int, workers: int) -> dict[str, Measured]:
-    """Measure points, several at once, each in a process of its own."""
+    """Measure points, several at once, each in a process of its own; some with other seeds too."""
+    work = [(each.name, each, seed) for each in points]
+    work += [(f"{each.name} by {one}", each, one) for one in OTHER_SEEDS for each in again()]
     found: dict[str, Measured] = {}
-    work = partial(measure, runs=runs, seed=seed)
+    names, given, seeds = zip(*work, strict=True)
     with ProcessPoolExecutor(workers) as pool:
-        for point, each in zip(points, pool.map(work, points), strict=True):
-            found[point.name] = each
-            sys.stderr.write(f"{point.name}: {each.correct} of {each.runs} right\n")
+        for name, each in zip(names, pool.map(measure, given, repeat(runs), seeds), strict=True):
+            found[name] = each
+            sys.stderr.write(f"{name}: {each.correct} of {each.runs} right\n")
     return found
 
 
