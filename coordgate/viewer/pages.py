@@ -94,7 +94,7 @@ def site_of(request: Request) -> Site:
 def page(
     request: Request, template: str, /, *, status: int = 200, **values: object
 ) -> HTMLResponse:
-    """Return a page made of a template; templates see `site`, `request`, `url` and `asset`, too."""
+    """Return a page made of a template; templates see `site`, `request`, `url`, ... too."""
     text = (
         _templates()
         .get_template(template)
@@ -102,6 +102,7 @@ def page(
             request=request,
             site=site_of(request),
             url=partial(url, request),
+            run_url=partial(run_url, request),
             asset=partial(asset, request),
             **values,
         )
@@ -121,19 +122,24 @@ def url(request: Request, path: str, /, **query: object) -> str:
     return f"{quote(request.scope.get('root_path', ''))}{path}{rest}"
 
 
+def run_url(request: Request, id: str) -> str:
+    """Return the address of the page of one run, whatever its id holds."""
+    return url(request, f"/runs/{quote(id.encode('utf-8', 'backslashreplace'), safe='')}")
+
+
 def asset(request: Request, name: str) -> str:
     """Return the address of a static file, which changes whenever the file does."""
     return url(request, f"/static/{name}", v=_digest(name))
 
 
-def run_asked(request: Request, name: str = "id") -> Run:
-    """Return the run that the query names, by its id or a unique beginning of it.
+def run_asked(request: Request, id: str) -> Run:
+    """Return a run by its id, or a unique beginning of it.
 
     Raises:
         HTTPException: there is none (404).
     """
     try:
-        return site_of(request).store.run(request.query_params.get(name, ""))
+        return site_of(request).store.run(id)
     except StoreError as error:
         raise HTTPException(404, str(error)) from error
 
