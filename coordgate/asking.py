@@ -21,6 +21,8 @@ from coordgate.gate import (
     raised,
     timed_out,
 )
+from coordgate.observers import Seen
+from coordgate.running import RUNNING
 
 Question: TypeAlias = tuple[Sequence[Gate], Any, Any]
 """Slow gates, the output and the state to ask them about."""
@@ -89,6 +91,7 @@ async def ask_async(gate: Gate, output: Any, state: Any) -> Judgement:
     Each is asked in a context of its own.
     """
     GATE.set(gate.name)
+    seen = _shown(gate)
     started = time.perf_counter()
     try:
         async with asyncio.timeout(gate.timeout):
@@ -102,7 +105,22 @@ async def ask_async(gate: Gate, output: Any, state: Any) -> Judgement:
         verdict = raised(error) if gate.timeout is None else timed_out(gate.timeout)
     except Exception as error:  # noqa: BLE001 - a gate that raises has not passed
         verdict = raised(error)
+    finally:
+        if seen is not None:
+            seen.leave()
     return _judgement(gate, verdict, started)
+
+
+def _shown(gate: Gate) -> Seen | None:
+    """Tell those who observe the run, if anybody does, that a gate is asked which waits."""
+    running = RUNNING.get()
+    attempt = None if running is None else running.raw.seen
+    if attempt is None:
+        return None
+    seen = Seen("gate", gate.name, attempt.watch, attempt.run, attempt)
+    attempt.parts.append(seen)
+    seen.enter()
+    return seen
 
 
 def _called(gate: Gate, output: Any, state: Any) -> object:
@@ -150,7 +168,10 @@ class _InThread:
         if self._gate.is_async:
             self._judgement = asyncio.run(ask_async(self._gate, output, state))
         else:
+            seen = _shown(self._gate)
             self._judgement = ask(self._gate, output, state)
+            if seen is not None:
+                seen.leave()
 
     def answer(self) -> Judgement:
         timeout = self._gate.timeout

@@ -7,16 +7,14 @@ text, in place, and `freeze` gives the records of `coordgate.record`.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
-
 from coordgate.gate import Judgement
+from coordgate.observers import Seen
 from coordgate.prices import Prices
 from coordgate.process import identity
 from coordgate.record import (
@@ -37,55 +35,10 @@ from coordgate.values import ValueText
 _WITHOUT_OUTPUT = frozenset({"raised", "rerouted", "sent_back", "interrupted", "cancelled"})
 
 
-CHANGEABLE = frozenset({dict, list, set})
-"""What a snapshot copies, one level down."""
-
-
-def snapshot(value: Any) -> Any:
-    """Return `value` with its own dicts, lists and sets, one level down, safe from later mutation.
-
-    What lies deeper is shared, and so are objects inside. A pydantic model or dataclass is copied
-    with its fields' own dicts, lists and sets.
-    """
-    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
-    if kind is dict:
-        taken = value.copy()
-        for key, item in value.items():
-            inner = type(item)  # pyright: ignore[reportUnknownVariableType]
-            if inner is list or inner is dict or inner is set:
-                taken[key] = item.copy()
-        return taken
-    if kind is list or kind is set:
-        return value.copy()
-    if isinstance(value, BaseModel) or (
-        dataclasses.is_dataclass(value) and not isinstance(value, type)
-    ):
-        taken = copy.copy(value)
-        for key, item in getattr(value, "__dict__", {}).items():
-            if type(item) in {list, dict, set}:
-                object.__setattr__(taken, key, item.copy())
-        return taken
-    return value
-
-
-def snapshots(value: Any) -> tuple[Any, Any]:
-    """Return two snapshots of `value`, for little more than the work of one."""
-    if type(value) is not dict:
-        return snapshot(value), snapshot(value)
-    one: dict[Any, Any] = value.copy()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - of any dict
-    two = one.copy()
-    for key, item in one.items():
-        inner = type(item)  # pyright: ignore[reportUnknownVariableType]
-        if inner is list or inner is dict or inner is set:
-            one[key] = item.copy()
-            two[key] = item.copy()
-    return one, two
-
-
 class RawRun:
     """A run that starts or ends, as the engine sees it: what its record needs."""
 
-    __slots__ = ("_record", "_values")
+    __slots__ = ("_record", "_values", "seen")
 
     def __init__(
         self,
@@ -100,6 +53,7 @@ class RawRun:
     ) -> None:
         """Keep what is known; `error` is its text, since the error itself holds the whole run."""
         self._values = (run, graph, thread, mode, status, started, ended, error)
+        self.seen: Seen | None = None
 
     def settle(self, text: ValueText) -> Run:
         """Return the record, redacted."""
@@ -120,6 +74,12 @@ class RawRun:
     def freeze(self) -> Run:
         """Return the record, once settled."""
         return self._record
+
+    def observed(self) -> Seen | None:
+        """Return what observers saw of a run that has ended, with its record."""
+        if self.seen is not None:
+            self.seen.record = self._record
+        return self.seen
 
 
 class RawCall:
@@ -209,6 +169,7 @@ class RawAttempt:
     decision: str | None = None
     by: str | None = None
     calls: Sequence[RawCall] = ()
+    seen: Seen | None = None
 
     def __init__(self, number: int, rung: str) -> None:
         """Begin an attempt; everything else is assigned as it becomes known."""
@@ -335,6 +296,17 @@ class RawTransition:
             tuple([attempt.freeze() for attempt in self.attempts]),
         )
 
+    def observed(self) -> Seen | None:
+        """Return what observers saw of the node, with the records of it and of its attempts."""
+        made = [attempt.seen for attempt in self.attempts if attempt.seen is not None]
+        node = made[0].above if made else None
+        if node is not None:
+            node.record = record = self.freeze()
+            node.parts = made
+            for seen, attempt in zip(made, record.attempts[-len(made) :], strict=True):
+                seen.record = attempt
+        return node
+
 
 class Passed(tuple[Any, ...]):
     """A transition whose first attempt passed at once: what most are, and so kept in one object.
@@ -371,6 +343,9 @@ class Passed(tuple[Any, ...]):
         raw.attempts.append(attempt)
         raw.settle(text)
         return raw
+
+    def observed(self) -> None:
+        """Return None: what observers see is no such capture."""
 
     def freeze(self) -> Transition:
         """Refuse: settling makes a `RawTransition` of it."""

@@ -307,7 +307,7 @@ class GuardedSeq(lg.RunnableSeq):
         if ladder is not None and not isinstance(turn.rung, Retry | None):
             body = self._bodies[ladder.place.position]
         run = turn.run
-        turn.enters = plan.enters or (run is not None and run.account is not None)
+        turn.enters = plan.enters or (run is not None and run.enters)
         if plan.holds or (plan.climbs and run is not None and run.streams):
             turn.tap = StreamTap(turn.config, hold=plan.holds)
             turn.config = turn.tap.config

@@ -16,6 +16,7 @@ from coordgate import effects
 from coordgate.capture import RawAttempt
 from coordgate.circuit import Came, is_transport
 from coordgate.errors import HandoffError
+from coordgate.observers import Seen
 from coordgate.plan import NodePlan
 from coordgate.policy import Fallback, Retry, Rung
 from coordgate.run import RunContext
@@ -31,6 +32,8 @@ class Entering(Protocol):
     run: RunContext | None
     config: Any
     namespace: str
+    given: Any
+    seen: Seen | None
     began: float
     above: Any
     acted: bool
@@ -62,6 +65,7 @@ def enter(turn: Entering) -> None:
         BudgetExceeded: the run has nothing left to spend.
         Exception: what must be saved before could not be.
     """
+    _show(turn)
     if not isinstance(turn.rung, Retry | Fallback | None):
         return  # a person is asked, or a stated answer ships: nothing is run
     _admit(turn)
@@ -77,6 +81,7 @@ def enter(turn: Entering) -> None:
 
 async def aenter(turn: Entering) -> None:
     """Do what `enter` does, in the event loop."""
+    _show(turn)
     if not isinstance(turn.rung, Retry | Fallback | None):
         return
     _admit(turn)
@@ -111,6 +116,8 @@ def _admit(turn: Entering) -> None:
 
 def leave(turn: Entering, error: BaseException | None) -> None:
     """Note what came of a body that was run, and what it has spent; the second time, nothing."""
+    if error is not None and turn.raw.seen is None:
+        _show(turn)  # it has failed by what it was handed, before its body was to be run
     if turn.counted:
         turn.counted = False
         account = None if turn.run is None else turn.run.account
@@ -140,6 +147,8 @@ def finish(turn: Entering) -> None:
     leave(turn, None)
     if turn.run is not None and turn.run.account is not None:
         turn.run.account.keep()
+    if turn.made is not None and turn.made.seen is not None:
+        turn.made.seen.leave()
 
 
 async def afinish(turn: Entering) -> None:
@@ -147,6 +156,46 @@ async def afinish(turn: Entering) -> None:
     leave(turn, None)
     if turn.run is not None and turn.run.account is not None:
         await turn.run.account.akeep()
+    if turn.made is not None and turn.made.seen is not None:
+        turn.made.seen.leave()
+
+
+def _show(turn: Entering) -> None:
+    """Tell those who observe the run, if anybody does, that an attempt begins."""
+    run = turn.run
+    if run is None or run.seen is None:
+        return
+    made, watch = turn.raw, run.seen.watch
+    name, guard, namespace = turn.node.name, turn.node.guard, turn.namespace
+    started = time.time() - (time.perf_counter() - turn.began)
+    if turn.seen is None:
+        around = turn.above.raw.seen if turn.above is not None and turn.above.run is run else None
+        turn.seen = Seen(
+            "node",
+            name,
+            watch,
+            run.id,
+            around or run.seen,
+            started=started,
+            namespace=namespace,
+            guard=guard,
+        )
+    made.seen = seen = Seen(
+        "attempt",
+        name,
+        watch,
+        run.id,
+        turn.seen,
+        started=started,
+        namespace=namespace,
+        number=made.number,
+        rung=made.rung,
+        guard=guard,
+        config=turn.config,
+        input=turn.given,
+    )
+    seen.enter()
+    turn.config = seen.config
 
 
 def _let_go(turn: Entering, came: Came, said: str = "") -> None:

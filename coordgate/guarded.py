@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextvars import Token
 from typing import Any, ClassVar
 
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -22,6 +23,7 @@ from coordgate.node import NodeGuard
 from coordgate.prices import Prices
 from coordgate.record import Mode
 from coordgate.run import RUN, RunContext
+from coordgate.snapshots import snapshot
 from coordgate.tracer import Tracer
 
 _NONE: frozenset[str] = frozenset()
@@ -76,16 +78,18 @@ class GuardedGraph:
             return super().invoke(input, config, **kwargs)  # type: ignore[misc]
         run = self._run(input, config, kwargs)
         _open(run)
-        token = RUN.set(run)
+        token = _enter(run)
         try:
             result = super().invoke(input, config, **kwargs)  # type: ignore[misc]
         except BaseException as error:
             _finish(run, error)
             raise
         finally:
-            RUN.reset(token)
+            _leave(run, token)
         if self._pauses(kwargs):
             run.interrupted |= bool(self._next(config))
+        if run.seen is not None:
+            run.seen.output = snapshot(result)
         _finish(run, None)
         return result
 
@@ -95,16 +99,18 @@ class GuardedGraph:
             return await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
         run = self._run(input, config, kwargs, awaited=True)
         await _aopen(run)
-        token = RUN.set(run)
+        token = _enter(run)
         try:
             result = await super().ainvoke(input, config, **kwargs)  # type: ignore[misc]
         except BaseException as error:
             await _afinish(run, error)
             raise
         finally:
-            RUN.reset(token)
+            _leave(run, token)
         if self._pauses(kwargs):
             run.interrupted |= bool(await self._anext(config))
+        if run.seen is not None:
+            run.seen.output = snapshot(result)
         await _afinish(run, None)
         return result
 
@@ -130,13 +136,13 @@ class GuardedGraph:
         try:
             while True:
                 # The run is current only while the graph works, not while its caller does.
-                token = RUN.set(run)
+                token = _enter(run)
                 try:
                     chunk = next(flow)
                 except StopIteration:
                     break
                 finally:
-                    RUN.reset(token)
+                    _leave(run, token)
                 yield chunk
         except GeneratorExit:
             flow.close()
@@ -156,13 +162,13 @@ class GuardedGraph:
         await _aopen(run)
         try:
             while True:
-                token = RUN.set(run)
+                token = _enter(run)
                 try:
                     chunk = await anext(flow)
                 except StopAsyncIteration:
                     break
                 finally:
-                    RUN.reset(token)
+                    _leave(run, token)
                 yield chunk
         except GeneratorExit:
             await flow.aclose()
@@ -222,6 +228,9 @@ class GuardedGraph:
             run.account = KeptAccount(
                 guard.budget, run.id, saver, thread, namespace, awaited=awaited
             )
+        run.enters = run.enters or run.account is not None
+        if run.seen is not None:
+            run.seen.input = snapshot(input)
         return run
 
     def _pauses(self, kwargs: dict[str, Any]) -> bool:
@@ -243,6 +252,20 @@ def _answers_one(resume: Any) -> bool:
     """Whether this is one answer, not a map of interrupt ids to answers, which LangGraph tells."""
     mapped = isinstance(resume, dict) and all(len(str(key)) == 32 for key in resume)
     return resume is not None and not mapped
+
+
+def _enter(run: RunContext) -> Token[RunContext | None]:
+    """Make a run current, and tell those who observe it."""
+    if run.seen is not None:
+        run.seen.enter()
+    return RUN.set(run)
+
+
+def _leave(run: RunContext, token: Token[RunContext | None]) -> None:
+    """Undo what `_enter` does."""
+    RUN.reset(token)
+    if run.seen is not None:
+        run.seen.leave()
 
 
 def _open(run: RunContext) -> None:

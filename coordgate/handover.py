@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
 
 from coordgate.asking import Question, ask_all, judge
-from coordgate.capture import CHANGEABLE, RawAttempt, snapshot
+from coordgate.capture import RawAttempt
 from coordgate.contract import Checked, InputCheck
 from coordgate.errors import ContractViolation, Direction, GateRejected
 from coordgate.gate import Judgement
 from coordgate.invariants import Invariants
+from coordgate.observers import Noted
 from coordgate.plan import NodePlan, check
 from coordgate.policy import Degrade, Rung
 from coordgate.run import RunContext
+from coordgate.snapshots import CHANGEABLE, snapshot
 from coordgate.statekey import ROOT
 from coordgate.update import is_handed_up, read, ship
 
@@ -170,12 +173,14 @@ class HandingOver:
         recorded = self.run is not None and self.run.tracer is not None
         return snapshot(update) if recorded else update
 
-    def note(self, judgement: Judgement) -> None:
+    def note(self, judgement: Judgement, about: Any = None) -> None:
         """Keep a judgement that is made while the node runs; tools may run in several threads."""
         if self.run is not None and self.run.tracer is not None:
             with _noting:
                 raw = self.raw
                 raw.noted = (*raw.noted, judgement)
+                if raw.seen is not None:
+                    raw.seen.noted.append(Noted(time.time(), about))
 
     def decline(self, reason: str) -> None:
         """Put down why nothing ships of this attempt: the person asked says so."""

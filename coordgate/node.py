@@ -204,14 +204,15 @@ def feedback() -> Feedback | None:
     return None if running is None else running.feedback()
 
 
-def note(judgement: Judgement) -> None:
+def note(judgement: Judgement, about: Any = None) -> None:
     """Put a judgement made below a guarded node on the record of its attempt; it decides nothing.
 
-    Outside of any guarded node, and where nothing is recorded, there is nothing to do.
+    `about` is what was judged, for those who observe the run. Outside of any guarded node, and
+    where nothing is recorded, there is nothing to do.
     """
     running = RUNNING.get()
     if running is not None:
-        running.note(judgement)
+        running.note(judgement, about)
 
 
 def declared_on(function: object) -> NodeGuard | None:

@@ -60,8 +60,8 @@ class Router:
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the work goes to the default
-            return self._noted(self._failed(error), began)
-        return self._noted(self._decided(answer), began)
+            return self._noted(self._failed(error), began, state)
+        return self._noted(self._decided(answer), began, state)
 
     async def adecide(self, state: Any) -> Decision:
         """Do what `decide` does, and await an async classifier."""
@@ -73,8 +73,8 @@ class Router:
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the work goes to the default
-            return self._noted(self._failed(error), began)
-        return self._noted(self._decided(answer), began)
+            return self._noted(self._failed(error), began, state)
+        return self._noted(self._decided(answer), began, state)
 
     def _decided(self, answer: object) -> Decision:
         return decide(answer, self.routes, at_least=self._at_least, default=self.default)
@@ -83,8 +83,8 @@ class Router:
         reason = f"the classifier raised {type(error).__name__}: {error}"
         return Decision(self.default, None, None, {}, reason)
 
-    def _noted(self, decision: Decision, began: float) -> Decision:
-        note(Judgement(self.name, decision.verdict, time.perf_counter() - began))
+    def _noted(self, decision: Decision, began: float, state: Any) -> Decision:
+        note(Judgement(self.name, decision.verdict, time.perf_counter() - began), state)
         return decision
 
     def _made(self, shape: Callable[[Decision], Any], returns: Any) -> Callable[[Any], Any]:

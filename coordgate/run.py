@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from coordgate.accounts import KeptAccount
 from coordgate.capture import RawRun, RawTransition
+from coordgate.observers import Seen
 from coordgate.prices import Prices
 from coordgate.record import Mode, RunStatus
 from coordgate.tracer import Tracer
@@ -57,6 +58,7 @@ class RunContext:
         "_lock",
         "account",
         "count",
+        "enters",
         "error",
         "goes_on",
         "graph",
@@ -67,6 +69,7 @@ class RunContext:
         "open",
         "prices",
         "resumed",
+        "seen",
         "started",
         "streams",
         "thread",
@@ -92,6 +95,12 @@ class RunContext:
         self.prices = prices
         self.started = time.time()
         self.account: KeptAccount | None = None
+        self.seen: Seen | None = None
+        if tracer is not None and tracer.observers.each:
+            self.seen = Seen(
+                "run", graph, tracer.observers, run=self.id, thread=thread, started=self.started
+            )
+        self.enters = self.seen is not None
         self.goes_on = False
         self.interrupted = False
         self.resumed = False
@@ -117,7 +126,9 @@ class RunContext:
             status = "failed"
         elif self.interrupted:
             status = "interrupted"
-        self.tracer.record(self._record(status, time.time(), error))
+        record = self._record(status, time.time(), error)
+        record.seen = self.seen
+        self.tracer.record(record)
 
     def emit(self, transition: RawTransition) -> None:
         """Record a transition as the next one of this run."""

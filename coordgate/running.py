@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol
 
 from coordgate.capture import RawAttempt
 from coordgate.gate import Judgement
@@ -32,8 +32,8 @@ class Running(Protocol):
         """Return what its attempt is told, or else the one that it is nested in."""
         ...
 
-    def note(self, judgement: Judgement) -> None:
-        """Keep a judgement that is made while it runs."""
+    def note(self, judgement: Judgement, about: Any = None) -> None:
+        """Keep a judgement that is made while it runs, and for observers what it is about."""
         ...
 
 

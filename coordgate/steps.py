@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import EmptyChannelError
 
 from coordgate import _langgraph as lg
-from coordgate.capture import snapshot
+from coordgate.snapshots import snapshot
 
 Pairs: TypeAlias = Sequence[tuple[str, Any]]
 """What a task writes to the state: keys and values, as LangGraph writes them."""

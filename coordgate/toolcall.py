@@ -72,6 +72,7 @@ class Call:
     tool: BaseTool
     rules: Rules
     id: str | None
+    asked: Any = None
     began: float = field(default_factory=time.perf_counter)
 
     def flow(self, given: Any) -> Calling:
@@ -81,6 +82,7 @@ class Call:
             given = dict.fromkeys(list(self.tool.args)[:1], given)
         own = cast("dict[str, Any]", given)
         asked = {name: value for name, value in own.items() if name not in injected}
+        self.asked = asked
         faults = self.rules.faults(asked)
         if faults:
             return self._refuse("was not called", faults, _CORRECT)
@@ -204,7 +206,8 @@ class Call:
         )
 
     def _note(self, verdict: Verdict) -> None:
-        note(Judgement(f"tool:{self.tool.name}", verdict, time.perf_counter() - self.began))
+        seconds = time.perf_counter() - self.began
+        note(Judgement(f"tool:{self.tool.name}", verdict, seconds), self.asked)
 
 
 def _text(part: Any) -> str | None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Protocol, Self, runtime_checkable
 
 from coordgate.errors import ConfigurationError
+from coordgate.observers import Observer, Observers, Seen
 from coordgate.record import (
     Attempt,
     Call,
@@ -39,6 +40,7 @@ __all__ = [
     "CaptureSink",
     "GateVerdict",
     "Mode",
+    "Observer",
     "Outcome",
     "Record",
     "Run",
@@ -72,6 +74,10 @@ class Capture(Protocol):
 
     def freeze(self) -> Record:
         """Return the record, once settled."""
+        ...
+
+    def observed(self) -> Seen | None:
+        """Return what observers saw of it, with its record, once settled; None if nobody did."""
         ...
 
 
@@ -109,6 +115,7 @@ class Tracer:
         flush_seconds: float = 0.1,
         max_value_chars: int = 20_000,
         max_waiting: int = 100_000,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """Open the sink, if a path or URL is given.
 
@@ -119,9 +126,11 @@ class Tracer:
             flush_seconds: How long a record waits, about, before it is written.
             max_value_chars: Where a recorded value is cut.
             max_waiting: How many records wait for a failing sink before the oldest are dropped.
+            observers: Who is told of a run while it goes on, such as an exporter; a sink that is an
+                `Observer` is one by itself.
 
         Raises:
-            ConfigurationError: `sink` is none, or `redact` is no function.
+            ConfigurationError: `sink` is none, `redact` is no function, or an observer is none.
             StoreError: the path cannot be written, or holds something else.
         """
         self.closed = True
@@ -135,6 +144,15 @@ class Tracer:
             raise ConfigurationError(
                 f"Tracer(redact={redact!r}): give True, False, or a function from text to text"
             )
+        for each in observers:
+            if not isinstance(each, Observer):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+                raise ConfigurationError(
+                    f"Tracer(observers=[{each!r}]): give objects with the methods enter, leave and "
+                    "recorded, such as coordgate.exporters.otel.OpenTelemetry()"
+                )
+        itself = [sink] if isinstance(sink, Observer) and sink not in observers else []
+        self.observers = Observers([*observers, *itself])
+        """Who is told of a run while it goes on."""
         self._owns_sink = not isinstance(sink, Sink)
         if isinstance(sink, Sink):
             self.sink: Sink = sink
@@ -284,6 +302,7 @@ class Tracer:
                 capture = self._queue.popleft()
             except IndexError:  # the oldest were dropped meanwhile
                 break
+            raw = capture
             try:
                 if not isinstance(capture, Run):
                     capture = capture.settle(self._text) or capture
@@ -294,6 +313,10 @@ class Tracer:
                 self._report(f"a record could not be made of {capture!r}", error)
                 continue
             settled.append(capture)
+            if self.observers.each and not isinstance(raw, Run):
+                seen = raw.observed()
+                if seen is not None:
+                    self.observers.recorded(seen, self._text)
         return settled
 
     def _write(self, settled: Sequence[Run | Capture]) -> None:

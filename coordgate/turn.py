@@ -19,7 +19,7 @@ from langgraph.types import Command
 
 from coordgate._langgraph import writes
 from coordgate.answers import Answer
-from coordgate.capture import Passed, RawAttempt, RawTransition, snapshot, snapshots
+from coordgate.capture import Passed, RawAttempt, RawTransition
 from coordgate.entry import leave
 from coordgate.errors import ContractViolation, GateRejected, HandoffError, InvariantViolated
 from coordgate.escalation import config_for, require_checkpointer, restore
@@ -27,11 +27,13 @@ from coordgate.flow import Standing
 from coordgate.handover import HandingOver
 from coordgate.ladder import TRANSPORT, Ladder
 from coordgate.node import RUNNING, NodeGuard
+from coordgate.observers import Seen
 from coordgate.plan import NodePlan
 from coordgate.policy import Cause, Feedback
 from coordgate.record import Outcome, TransitionStatus
 from coordgate.run import PUSHED, RUN
 from coordgate.shield import own_all
+from coordgate.snapshots import snapshot, snapshots
 
 _NO_CONFIG: RunnableConfig = {"metadata": {}}
 
@@ -50,6 +52,7 @@ class Turn(HandingOver):
     tap: Any = None
     counting: Any = None
     standing: Standing | None = None
+    seen: Seen | None = None
     namespace = ""
     around = ""
     reads: Any = None
@@ -93,6 +96,7 @@ class Turn(HandingOver):
             before = ladder.turn
             self.namespace, self.around = before.namespace, before.around
             self.standing = before.standing
+            self.seen = before.seen
             self._step_onto(ladder)
         # A rejected attempt must leave nothing behind: it may change only what it is given.
         self.given = snapshot(state) if node.shields else state

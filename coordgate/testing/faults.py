@@ -22,9 +22,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from coordgate._langgraph import CONFIG_KEY_RUNTIME
 from coordgate.bodies import run_number, with_bodies
-from coordgate.capture import snapshot
 from coordgate.errors import ConfigurationError
 from coordgate.node import feedback
+from coordgate.snapshots import snapshot
 from coordgate.testing.kinds import (
     AnyFault,
     Burst,

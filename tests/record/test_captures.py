@@ -15,9 +15,10 @@ from inline_snapshot import snapshot as expected
 from pydantic import BaseModel
 from records import a_capture
 
-from coordgate.capture import RawAttempt, snapshot
+from coordgate.capture import RawAttempt
 from coordgate.gate import Judgement, Verdict
 from coordgate.redaction import redact
+from coordgate.snapshots import snapshot
 from coordgate.values import ValueText
 
 TEXT = ValueText(redact, 20_000)
