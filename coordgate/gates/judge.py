@@ -17,6 +17,7 @@ from coordgate.gate import Gate, RungName, Verdict, gate
 from coordgate.gates.sentences import split
 from coordgate.gates.text import context_texts, is_claim, text_to_check
 from coordgate.gates.values import Unreadable, checked_key, read_state_first, read_text, text_of
+from coordgate.gates.votes import count
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -95,7 +96,7 @@ def judge(
         shown: Keys of the state that the judge is shown too, such as the question.
         against: A key of the state with an answer to do better than. The judge sees the two in
             both orders, and a vote counts only if the same one wins twice.
-        votes: How often the judge is asked at most.
+        votes: How often the judge is asked at most; as many at the same time as the quorum lacks.
         quorum: How many votes must pass; more than half if left out.
         longest: With `against`: how many times the length of the other answer is too long to
             compare, since judges prefer what is longer.
@@ -136,7 +137,7 @@ def judge(
             return _compare(model, rubric, context, candidate, other)
 
         question = (candidate, other, tuple(context.items()))
-        return kept.get(question, lambda: _count(vote, votes, needed))
+        return kept.get(question, lambda: count(vote, votes, needed))
 
     named = "judge" if key is None else f"judge({key})"
     made = gate(name=named, timeout=timeout, otherwise=otherwise)(ask)
@@ -216,32 +217,6 @@ class _Kept:
                 while len(self._verdicts) > _KEPT:
                     self._verdicts.popitem(last=False)
         return verdict
-
-
-def _count(vote: Callable[[], tuple[bool, str]], votes: int, needed: int) -> Verdict:
-    """Ask until the quorum is reached or cannot be reached any more."""
-    passed = 0
-    against: list[str] = []
-    failed: list[str] = []
-    for cast in range(1, votes + 1):
-        try:
-            good, why = vote()
-        except Exception as error:  # noqa: BLE001 - a vote that fails is no vote for it
-            failed.append(f"{type(error).__name__}: {error}")
-        else:
-            passed += good
-            against += [] if good else [why]
-        if passed >= needed:
-            return Verdict.accept(passed / cast)
-        if passed + votes - cast < needed:
-            break
-    unheard = votes - passed - len(against)
-    if failed and passed + unheard >= needed:
-        return Verdict(
-            passed=False, reason=f"the judge could not judge: {'; '.join(failed)}", broken=True
-        )
-    reasons = "; ".join(dict.fromkeys(against))
-    return Verdict.reject(reasons, passed / (passed + len(against) + len(failed)))
 
 
 def _rule(model: Any, rubric: str, context: Mapping[str, str], candidate: str) -> tuple[bool, str]:

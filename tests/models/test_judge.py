@@ -1,6 +1,7 @@
 """Judges: what fails, times out, answers nonsense or prefers a place has not passed anything."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -128,7 +129,9 @@ def test_its_cost_is_recorded_as_the_gates(llmock: LLMock, chat: Chat, asynchron
         (3, 2, [True, True], True, 2),
         (3, 2, [False, True, True], True, 3),
         (3, 2, [False, False], False, 2),
-        (3, 3, [True, False], False, 2),
+        (3, 3, [True, False, True], False, 3),
+        (4, 2, [False, False, True, False], False, 4),
+        (12, 9, [True] * 9, True, 9),
         (3, 1, [False, False, True], True, 3),
         (5, None, [True, False, True, False, True], True, 5),
     ],
@@ -157,12 +160,46 @@ def test_a_failed_vote_is_no_vote_for_it(llmock: LLMock, chat: Chat) -> None:
     llmock.fail(500).reply(ruling("rude"))
     verdict = ask(judge(chat("judge"), RUBRIC, votes=3))
     assert (verdict.passed, verdict.broken) == (False, True)
-    llmock.reply(ruling("rude")).fail(500).reply(ruling("rude"))
+    llmock.reply(ruling("rude")).fail(500, times=2)
     verdict = ask(judge(chat("judge"), RUBRIC, votes=4, quorum=3))
     assert (verdict.passed, verdict.broken) == (False, True)
     llmock.reset().reply(ruling()).reply(ruling("rude")).reply(ruling("rude"))
     verdict = ask(judge(chat("judge"), RUBRIC, votes=3))
     assert (verdict.passed, verdict.broken, verdict.reason) == (False, False, "rude")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_as_many_votes_as_the_quorum_lacks_are_asked_for_at_once(
+    chat: Chat, asynchronous: bool
+) -> None:
+    """Two requests wait for each other at the server: one after the other they would never end."""
+    together = threading.Barrier(2, timeout=5)
+
+    def answer(_: dict[str, Any]) -> dict[str, Any]:
+        together.wait()
+        return {"content": ruling()}
+
+    with serving(answer) as server:
+        model = chat("small", base_url=server.url)
+        guarded = NodeGuard(gates=[judge(model, RUBRIC, key="draft", votes=3)])
+        (attempt,) = attempts_of(lambda _: dict(DRAFT), guarded, asynchronous=asynchronous)
+        assert attempt.outcome == "accepted"
+        assert len(server.asked) == 2
+    assert [call.gate for call in attempt.calls] == ["judge(draft)"] * 2
+    assert attempt.tokens_in == sum(call.tokens_in or 0 for call in attempt.calls) > 0
+    assert attempt.cost == pytest.approx(sum(call.cost or 0.0 for call in attempt.calls))
+    assert attempt.cost
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_votes_at_once_share_one_time_limit(llmock: LLMock, chat: Chat, asynchronous: bool) -> None:
+    """A vote that does not come in time is waited for no longer, whatever the others say."""
+    llmock.reply(ruling()).add(Delay(1.5))
+    gate = judge(chat("judge"), RUBRIC, votes=3, timeout=0.3)
+    guarded = NodeGuard(gates=[gate], policy=Policy(Degrade({})))
+    (first, _) = attempts_of(lambda _: dict(DRAFT), guarded, asynchronous=asynchronous)
+    assert first.outcome == "rejected"
+    assert "did not answer within 0.3 s" in first.reasons[0]
 
 
 # Kept
