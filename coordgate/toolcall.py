@@ -10,15 +10,16 @@ from typing import Any, TypeAlias, cast
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool, ToolException
 from langgraph.config import get_config
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
 from pydantic import ValidationError
 
 from coordgate._langgraph import has_checkpointer
 from coordgate.answers import Decided, read_answer, schemas
 from coordgate.errors import ConfigurationError, ToolRefused
 from coordgate.gate import Gate, Judgement, Verdict
+from coordgate.gates.shown import texts_in
 from coordgate.gates.tool import Faults, objection, validation_faults
-from coordgate.gates.values import text_of
+from coordgate.gates.values import Unreadable, fields, text_of
 from coordgate.node import note
 from coordgate.policy import Escalate
 
@@ -97,17 +98,23 @@ class Call:
         result = yield given
         if isinstance(result, Failed):
             return self._refuse(*self._said(result.error))
-        messages = [message for part in _parts(result) for message in _messages(part)]
-        texts = [text for part in messages if (text := _text(part)) is not None]
-        stopped = objection(texts, self.rules.screen)
+        try:
+            texts = [text for part in _parts(result) for text in _shown(part)]
+            stopped = objection(texts, self.rules.screen)
+        except Unreadable as error:
+            stopped = str(error)
+        except Exception as error:  # noqa: BLE001 - what cannot be looked at is not shown
+            stopped = f"it cannot be looked at: {type(error).__name__}"
         if stopped:
             return self._refuse("answered, and its answer was held back", [stopped], _GO_ON)
-        failed = any(getattr(message, "status", None) == "error" for message in messages)
+        messages = [message for part in _parts(result) for message in _messages(part)]
+        failed = [each for each in messages if getattr(each, "status", None) == "error"]
         if not failed and self.rules.structure is not None:
             broken = self._unstructured(messages)
             if broken:
                 return self._refuse(_BROKEN_PROMISE, broken, _GO_ON)
-        reason = f"the tool says that it failed: {texts[0][:200]}" if failed and texts else ""
+        said = (text_of(failed[0]) or "")[:200] if failed else ""
+        reason = f"the tool says that it failed: {said}" if said else ""
         self._note(Verdict(not failed, reason))
         return result
 
@@ -210,11 +217,13 @@ class Call:
         note(Judgement(f"tool:{self.tool.name}", verdict, seconds), self.asked)
 
 
-def _text(part: Any) -> str | None:
-    """Return the text of a message; of a plain result, all of it as text."""
-    if isinstance(part, str) or hasattr(part, "content"):
-        return text_of(part)
-    return None if part is None else str(part)
+def _shown(part: Any) -> list[str]:
+    """Return the texts in a part of a result: of a Command, all that it brings into the graph."""
+    if not isinstance(part, Command):
+        return texts_in(part)
+    command: Any = part  # pyright: ignore[reportUnknownVariableType] - isinstance leaves it open
+    sent = [each.arg for each in _parts(command.goto) if isinstance(each, Send)]
+    return texts_in([command.update, *sent])
 
 
 def _form(tool: BaseTool) -> Mapping[str, Any]:
@@ -226,7 +235,7 @@ def _form(tool: BaseTool) -> Mapping[str, Any]:
 
 
 def _parts(result: Any) -> list[Any]:
-    return result if isinstance(result, list) else [result]  # pyright: ignore[reportUnknownVariableType] - of anything
+    return list(result) if isinstance(result, list | tuple) else [result]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - of anything
 
 
 def _messages(part: Any) -> list[Any]:
@@ -244,7 +253,13 @@ def _messages_in(update: Any) -> list[Any]:
         return [values] if "content" in values else _messages_in(list(values.values()))
     if isinstance(update, list | tuple):
         return [found for each in cast("Sequence[Any]", update) for found in _messages_in(each)]
-    return [update] if hasattr(update, "content") else []
+    if hasattr(update, "content"):
+        return [update]
+    return _messages_in(list(fields(update).values())) if _is_record(update) else []
+
+
+def _is_record(value: Any) -> bool:
+    return hasattr(value, "__dataclass_fields__") or hasattr(value, "__pydantic_fields__")
 
 
 def leaves(error: BaseException) -> list[BaseException]:
