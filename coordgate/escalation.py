@@ -102,8 +102,9 @@ def ask(turn: Asking, ladder: OnLadder) -> Any:
         payload = _payload(turn, ladder, question)
         try:
             answer = read_answer(interrupt(payload), question.allowed)
-        except GraphInterrupt:
-            turn.raw.output = recorded(payload)
+        except GraphInterrupt as paused:
+            (put,) = paused.args[0]
+            turn.raw.output = recorded(payload, put.id)
             raise
         if not isinstance(answer, list):
             return _answered(turn, question, answer)

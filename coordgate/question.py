@@ -115,10 +115,11 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(one.get(key) is value for key, value in other.items())
 
 
-def recorded(payload: Mapping[str, Any]) -> dict[str, Any]:
+def recorded(payload: Mapping[str, Any], id: str) -> dict[str, Any]:
     """Return what the record keeps of a question: what was shown, without the answers' schemas."""
     kept = {key: value for key, value in payload.items() if key != KEY}
-    return {**kept, "answers": list(payload["answers"]), "asked_at": payload[KEY]["asked_at"]}
+    asked_at = payload[KEY]["asked_at"]
+    return {"id": id, **kept, "answers": list(payload["answers"]), "asked_at": asked_at}
 
 
 def now(rung: Escalate) -> float:

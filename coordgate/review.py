@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from langgraph.types import Command
 
 from coordgate.errors import ConfigurationError, GateRejected
 from coordgate.loading import OpenGraph
 from coordgate.question import KEY
-from coordgate.record import Transition
-from coordgate.stores import Store
+from coordgate.record import Run, Transition
+from coordgate.stores import SqliteStore, Store
 
 Result = Literal["refused", "completed", "interrupted", "failed"]
 
 SHOWN = 10
 """How much of an id is shown, and at least needed to name a question by it."""
+
+
+_PAUSED: Final = """
+    SELECT id FROM (
+        SELECT id, status, max(started) AS started FROM runs
+        WHERE thread IS NOT NULL AND status NOT IN ('lost', 'running') GROUP BY thread
+    ) WHERE status = 'interrupted' ORDER BY started DESC
+"""
+"""Beside max() SQLite gives the other columns of the row that has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,7 @@ class Waiting:
     thread: str
     """LangGraph's thread_id."""
     id: str
-    """The interrupt's id, by which it is answered; of a store, the run's."""
+    """The interrupt's id, by which it is answered; the run's, if an older release recorded it."""
     node: str
     """Who hands over."""
     to: str
@@ -51,6 +60,8 @@ class Waiting:
     """Why the last answer was not taken."""
     task: str = ""
     """The checkpoint namespace of its task."""
+    run: str = ""
+    """The run that asked; empty if a graph tells of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +138,12 @@ def _waiting(thread: str, id: str, payload: Any) -> Waiting | None:
 
 
 def _told(
-    thread: str, id: str, asked: Any, answers: Mapping[str, Any], kept: Mapping[str, Any]
+    thread: str,
+    id: str,
+    asked: Any,
+    answers: Mapping[str, Any],
+    kept: Mapping[str, Any],
+    run: str = "",
 ) -> Waiting:
     return Waiting(
         thread,
@@ -143,21 +159,49 @@ def _told(
         answers,
         tuple(asked.get("refused", ())),
         kept["task"],
+        run,
     )
 
 
 def recorded_in(store: Store) -> Iterator[Waiting]:
     """Yield what waited for a person when the runs in a store were last recorded."""
+    for run in _paused(store):
+        for transition in store.transitions(run.id):
+            found = _recorded(transition)
+            if found is not None:
+                yield found
+
+
+def threads_in(store: Store) -> list[str]:
+    """Return the threads of a store's runs that may wait, the one last begun first.
+
+    Those whose latest run has paused, and those in which one was lost: its process may have died
+    when the question was in the checkpoint and not yet in the record.
+    """
+    runs = [*_paused(store), *store.runs(status="lost")]
+    runs.sort(key=lambda run: run.started, reverse=True)
+    return list(dict.fromkeys(str(run.thread) for run in runs if run.thread is not None))
+
+
+def _paused(store: Store) -> Iterator[Run]:
+    """Yield the latest run of each thread, but for those that were lost, if it has paused.
+
+    A run that was lost may have died before the answer was written.
+    """
+    if isinstance(store, SqliteStore):
+        going_on = {run.thread for run in store.runs(status="running")}
+        for (id,) in store.query(_PAUSED, []):
+            run = store.run(id)
+            if run.thread not in going_on:
+                yield run
+        return
     known: set[str] = set()
     for run in store.runs():
         if run.thread is None or run.thread in known or run.status == "lost":
-            continue  # a run that was lost may have died before the answer was written
+            continue
         known.add(run.thread)
         if run.status == "interrupted":
-            for transition in store.transitions(run.id):
-                found = _recorded(transition)
-                if found is not None:
-                    yield found
+            yield run
 
 
 def _recorded(transition: Transition) -> Waiting | None:
@@ -168,7 +212,8 @@ def _recorded(transition: Transition) -> Waiting | None:
         asked = json.loads(last.output or "")
         answers: dict[str, Any] = {name: {} for name in asked["answers"]}
         kept = {"asked_at": asked["asked_at"], "task": transition.namespace}
-        return _told(str(transition.thread), transition.run, asked, answers, kept)
+        id = str(asked.get("id", transition.run))
+        return _told(str(transition.thread), id, asked, answers, kept, transition.run)
     except (ValueError, KeyError, TypeError):  # cut, or recorded by an older release
         return Waiting(
             str(transition.thread),
@@ -184,6 +229,7 @@ def _recorded(transition: Transition) -> Waiting | None:
             {},
             (),
             transition.namespace,
+            transition.run,
         )
 
 
@@ -218,3 +264,9 @@ def chosen(found: Sequence[Waiting], which: str | None) -> list[Waiting]:
     if exact or len(which) < SHOWN:  # the thread "1", answered already, is no id that begins with 1
         return exact
     return [each for each in found if each.id.startswith(which)]
+
+
+def name_of(asked: Waiting, waiting: Iterable[Waiting]) -> str:
+    """Return what names a question among those that wait: its thread, or its id."""
+    alone = sum(each.thread == asked.thread for each in waiting) < 2
+    return asked.thread if alone else asked.id[:SHOWN]

@@ -22,7 +22,9 @@ from coordgate.review import (
     Waiting,
     answer,
     chosen,
+    name_of,
     recorded_in,
+    threads_in,
     threads_of,
     waiting_in,
 )
@@ -72,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
             return _review(arguments, given, opened, waiting)
     store = open_store(target)
     try:
-        recorded = list(recorded_in(store))
+        recorded = list(recorded_in(store)) if arguments.app is None else []
+        threads = threads_in(store) if arguments.app is not None else []
     finally:
         store.close()
     if arguments.app is None:
@@ -83,7 +86,6 @@ def run(arguments: argparse.Namespace) -> int:
             )
         return _review(arguments, None, None, recorded)
     with open_graph(arguments.app) as opened:
-        threads = list(dict.fromkeys(each.thread for each in recorded))
         return _review(arguments, given, opened, list(waiting_in(opened, threads)))
 
 
@@ -139,12 +141,12 @@ def _review(
         _put(_NOTHING)
     elif one is None or (arguments.which is None and not _asks()):
         _put_list(found)
-        _put(_hint(arguments, found[0]))
+        _put(_hint(arguments, found[0], found))
     else:
         _put_one(one)
         if opened is not None and _asks():
             return _converse(arguments, opened, one)
-        _put(_hint(arguments, one))
+        _put(_hint(arguments, one, waiting))
     return 0
 
 
@@ -324,9 +326,10 @@ def _put_outcome(came: Answered, waiting: Sequence[Waiting]) -> None:
         _put("  a node asks a question of its own; answer it with Command(resume=...)")
 
 
-def _hint(arguments: argparse.Namespace, asked: Waiting) -> str:
+def _hint(arguments: argparse.Namespace, asked: Waiting, waiting: Sequence[Waiting]) -> str:
     app = arguments.app or (None if _is_graph(arguments.target) else "FILE.py:NAME")
-    parts = ["coordgate review", shlex.quote(arguments.target), shlex.quote(asked.thread)]
+    named = name_of(asked, waiting)
+    parts = ["coordgate review", shlex.quote(arguments.target), shlex.quote(named)]
     parts += ["--app", app] if app is not None else []
     ways = "--approve | --edit FILE | --reject REASON | --retry FEEDBACK"
     return printable(f"answer with: {' '.join(parts)} [{ways}] [--by NAME]")
