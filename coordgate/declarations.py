@@ -29,15 +29,18 @@ _SEPARATORS = re.compile(r"[|:/.]")
 def check_gate_keys(
     app: Any, name: str, spec: NodeGuard, contract: Contract, keys: Collection[str]
 ) -> None:
-    """Refuse a ready-made gate on a key that can never be there.
+    """Refuse a ready-made gate on what can never be there: a key, or a subgraph's own answers.
 
     A node that may be sent to is handed whatever was sent, so of it only the output's keys are
     known; a node that calls a graph may hand up keys of that graph.
 
     Raises:
-        ConfigurationError: a gate reads a key that is not in the output, or not in the state.
+        ConfigurationError: a gate reads a key that is not in the output, or not in the state, or
+            judges the calls of a subgraph.
     """
     node, where = app.nodes[name], f"node {name!r}"
+    if lg.subgraph_of(node) is not None:
+        _check_answers(where, name, spec)
     if calls_graph(node):
         return
     handed_over, said = _handed_over(contract, keys)
@@ -49,6 +52,17 @@ def check_gate_keys(
             _check_path(where, each, path, handed_over, said)
         for path in each.context if handed is not None else ():
             _check_path(where, each, path, {*handed_over, *(handed or ())}, "in the state")
+
+
+def _check_answers(where: str, name: str, spec: NodeGuard) -> None:
+    for each in spec.gates:
+        if isinstance(each, Gate) and each.sees_answers:
+            raise ConfigurationError(
+                f"{where}: gate {each.name!r} judges the calls that a node makes itself, and a "
+                "subgraph makes none: those belong to the nodes inside it; declare it there, "
+                f"nodes={{'{name}|...': ...}}, or judge the messages that it hands over, "
+                "finished(key='messages')"
+            )
 
 
 def _all_gates(gates: Iterable[Any]) -> Iterator[Gate]:

@@ -132,6 +132,12 @@ class Gate:
         own = frozenset[str]() if self.otherwise is None else frozenset[str]({self.otherwise})
         return own.union(*(part.jumps for part in self.parts))
 
+    @property
+    def sees_answers(self) -> bool:
+        """Whether it looks at the answers of the node's models, which are not handed over."""
+        own = self.fingerprint.startswith("finished") and not self.reads
+        return own or any(part.sees_answers for part in self.parts)
+
     def named(self, name: str) -> Gate:
         """Return the same gate under another name."""
         return replace(self, name=name)

@@ -18,6 +18,7 @@ from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic_core import to_json
 
+from coordgate.asking import GATE
 from coordgate.errors import ConfigurationError
 from coordgate.gates.values import fields, is_sequence
 from coordgate.node import feedback
@@ -37,8 +38,8 @@ def with_feedback(model: Model) -> Model:
 
     The rejected answer and the reasons are added to the messages of each call, before callbacks,
     tracing and cache see them. All else is the model's own: its type, its attributes, `bind_tools`,
-    `with_structured_output`, streaming. On a first attempt, and outside a guarded node, nothing is
-    added.
+    `with_structured_output`, streaming. On a first attempt, outside a guarded node and in a slow
+    gate, such as a judge, nothing is added.
 
     Raises:
         ConfigurationError: it is not a chat model.
@@ -64,18 +65,23 @@ class _Told:
         model: Any = super()
         prompt: PromptValue = model._convert_input(model_input)
         messages = prompt.to_messages()
-        told = telling(messages, feedback())
+        told = telling(messages, _told_now())
         return prompt if told is messages else ChatPromptValue(messages=told)
 
     def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> Any:
         model: Any = super()
-        told = feedback()
+        told = _told_now()
         return model.generate([telling(each, told) for each in messages], *args, **kwargs)
 
     async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> Any:
         model: Any = super()
-        told = feedback()
+        told = _told_now()
         return await model.agenerate([telling(each, told) for each in messages], *args, **kwargs)
+
+
+def _told_now() -> Feedback | None:
+    """Return what the attempt is told; None in a slow gate, which judges it and is told nothing."""
+    return None if GATE.get() is not None else feedback()
 
 
 @cache
@@ -164,7 +170,7 @@ Rung = TypeVar("Rung")
 
 def _current(rungs: Sequence[Rung]) -> Rung:
     """Return the rung of the running attempt: one higher for each attempt that was rejected."""
-    told = feedback()
+    told = _told_now()
     if told is None or told.attempt == 1:
         return rungs[0]
     return rungs[min(1 + len(told.history) - told.repeats, len(rungs) - 1)]
@@ -191,8 +197,8 @@ class ModelLadder(BaseChatModel):
         for each in rungs:
             if not isinstance(each, BaseChatModel):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
                 raise ConfigurationError(
-                    f"ModelLadder({type(each).__name__}): give chat models, and bind tools or a "
-                    "schema to the ladder"
+                    f"ModelLadder({type(each).__name__}): give chat models one by one, and bind "
+                    "tools or a schema to the ladder"
                 )
         if not rungs:
             raise ConfigurationError("ModelLadder(): give chat models, the cheapest first")

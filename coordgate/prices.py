@@ -88,7 +88,10 @@ class Prices:
                 f'{path}: a file of prices has tables [models."NAME"] and nothing else, each with '
                 "input and output, in US dollars for a million tokens"
             )
-        return cls(cast("dict[str, Any]", models))
+        try:
+            return cls(cast("dict[str, Any]", models))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: {error}") from error
 
     def of(self, model: str | None) -> Price | None:
         """Return what a model costs; None if the table does not say."""

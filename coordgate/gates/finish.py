@@ -43,12 +43,14 @@ def finished(
             )
     if key is not None:
         checked_key(key, "finished: key")
+    if isinstance(whole, str):
+        raise ConfigurationError(f"finished(whole={whole!r}): give a list of words, [{whole!r}]")
     wanted = frozenset(faults or FAULTS)
     known = WHOLE | {each.lower() for each in whole}
 
     def ask(output: Any) -> Verdict:
         try:
-            answers = _calls() if key is None else _messages(read(output, key))
+            answers = list(_calls() if key is None else _messages(read(output, key), key))
         except Unreadable as error:
             return error.verdict()
         found = [
@@ -80,9 +82,14 @@ def _left_over(call: RawCall, last: RawCall) -> bool:
     return broke and call is last and call.answer is not None
 
 
-def _messages(value: Any) -> Iterator[tuple[str | None, Any]]:
+def _messages(value: Any, key: str) -> Iterator[tuple[str | None, Any]]:
     for message in value if is_sequence(value) else [value]:
-        if getattr(message, "type", None) in {"ai", "AIMessageChunk"}:
+        kind = getattr(message, "type", None)
+        if not isinstance(kind, str):
+            raise Unreadable(
+                f"{key} holds {type(message).__name__}, where message objects should be"
+            )
+        if kind in {"ai", "AIMessageChunk"}:
             yield finish_of(message.response_metadata), message
 
 

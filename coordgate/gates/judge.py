@@ -10,13 +10,21 @@ from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import to_json
 
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate, RungName, Verdict, gate
 from coordgate.gates.sentences import split
 from coordgate.gates.text import context_texts, is_claim, text_to_check
-from coordgate.gates.values import Unreadable, checked_key, read_state_first, read_text, text_of
+from coordgate.gates.values import (
+    Unreadable,
+    as_text,
+    checked_key,
+    checked_keys,
+    read_state_first,
+    read_text,
+    said_of,
+    whole_text,
+)
 from coordgate.gates.votes import count
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -111,17 +119,18 @@ def judge(
         ConfigurationError: the model has no structured output, or a number means nothing.
     """
     _check_model(model, "judge")
-    for each in (key, against, *shown):
+    for each in (key, against):
         if each is not None:
             checked_key(each, "judge")
-    needed = votes // 2 + 1 if quorum is None else quorum
+    shown = checked_keys(shown, "judge: shown")
+    needed = int(votes) // 2 + 1 if quorum is None else quorum
     _check_numbers(rubric, votes, needed, longest, timeout)
     kept = _Kept()
 
     def ask(output: Any, state: Any) -> Verdict:
         try:
-            candidate = _text(output, key)
-            context = {each: _shown(read_state_first(state, output, each)) for each in shown}
+            candidate = whole_text(output) if key is None else read_text(output, key)
+            context = {each: as_text(read_state_first(state, output, each)) for each in shown}
             other = None if against is None else read_text(state, against, of="the state")
         except Unreadable as error:
             return error.verdict()
@@ -263,7 +272,7 @@ def _grounding(
     except Exception as error:  # noqa: BLE001 - a judge that fails has judged nothing
         return Verdict(
             passed=False,
-            reason=f"the judge could not judge: {type(error).__name__}: {error}",
+            reason=f"the judge could not judge: {said_of(error)}",
             broken=True,
         )
     said = [_plain(text) for text in texts]
@@ -318,20 +327,10 @@ def _asked(model: Any, schema: type[Schema], task: str, told: Mapping[str, str])
         raise Nonsense(f"it did not answer in its schema, but {answer!r}"[:300]) from error
 
 
-def _text(output: Any, key: str | None) -> str:
-    if key is not None:
-        return read_text(output, key)
-    return text_of(output) or to_json(output, fallback=str, inf_nan_mode="strings").decode()
-
-
-def _shown(value: Any) -> str:
-    return text_of(value) or to_json(value, fallback=str, inf_nan_mode="strings").decode()
-
-
 def _check_numbers(rubric: str, votes: int, needed: int, longest: float, timeout: float) -> None:
     if not rubric.strip():
         raise ConfigurationError("judge: the rubric is empty; say what a good answer does")
-    if votes < 1 or not 1 <= needed <= votes:
+    if type(votes) is not int or not 1 <= needed <= votes:
         raise ConfigurationError(
             f"judge: {needed} of {votes} votes means nothing; give votes from 1, and a quorum from "
             "1 to that"

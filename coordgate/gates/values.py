@@ -10,11 +10,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from pydantic import ValidationError
+from pydantic_core import to_json
+
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Verdict
 
 _TEXT_KEYS = ("page_content", "text", "content")
 _DEPTH = 4
+_LONGEST = 300
 _OPAQUE = (str, bytes, bytearray, int, float, complex)
 
 
@@ -59,6 +63,13 @@ def checked_key(key: object, gate: str) -> str:
             'or a dotted path into it, "draft.text"'
         )
     return key
+
+
+def checked_keys(keys: Sequence[str], gate: str) -> tuple[str, ...]:
+    """Return `keys`, or refuse what is no list of keys."""
+    if isinstance(keys, str):
+        raise ConfigurationError(f"{gate}={keys!r}: give a list of keys, [{keys!r}]")
+    return tuple(checked_key(key, gate) for key in keys)
 
 
 def read(source: Any, path: str, *, of: str = "the output") -> Any:
@@ -139,6 +150,29 @@ def read_text(output: Any, path: str, *, of: str = "the output") -> str:
     if text is None:
         raise Unreadable(f"{path!r} in {of} is no text, but {type(value).__name__}")
     return text
+
+
+def as_text(value: Any) -> str:
+    """Return the text of a value, or all of it as JSON where it is none, or more than a text."""
+    text = None if is_mapping(value) else text_of(value)
+    return text or to_json(value, fallback=str, inf_nan_mode="strings").decode()
+
+
+def whole_text(output: Any) -> str:
+    """Return the only text that is handed over, or all of it as JSON."""
+    held = list(fields(output).values())
+    return as_text(held[0] if len(held) == 1 else output)
+
+
+def said_of(error: Exception) -> str:
+    """Return what went wrong, in one line: an error may quote all that a model answered."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        said = f"it did not answer in its schema: {f'{place}: ' if place else ''}{first['msg']}"
+    else:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
 
 
 def read_state_first(output: Any, state: Any, path: str) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from coordgate.gate import Verdict
+from coordgate.gates.values import said_of
 
 _AT_ONCE = 8
 """How many votes are asked for at the same time at most."""
@@ -70,4 +71,4 @@ def _cast(vote: Callable[[], tuple[bool, str]], into: _Vote) -> None:
         into.passed, into.why = vote()
         into.error = None
     except Exception as error:  # noqa: BLE001 - a vote that fails is no vote for it
-        into.error = f"{type(error).__name__}: {error}"
+        into.error = said_of(error)

@@ -15,7 +15,7 @@ from coordgate.asking import ask, ask_in_threads
 from coordgate.gate import Gate, Judgement, Verdict
 from coordgate.labels import Label
 from coordgate.past.labelled import Confusion, Labelled
-from coordgate.past.nodes import GuardedNode, guarded_nodes, path_of, sees_answers
+from coordgate.past.nodes import GuardedNode, guarded_nodes, path_of
 from coordgate.plan import check
 from coordgate.policy import Retry
 from coordgate.record import Attempt, Run, Transition
@@ -321,13 +321,13 @@ class _Test:
             f"{node.path}: {gate.name}"
             for node in self._nodes.values()
             for gate in (*node.plan.quick, *node.plan.slow)
-            if sees_answers(gate) or (gate in node.plan.slow and not self._slow)
+            if gate.sees_answers or (gate in node.plan.slow and not self._slow)
         )
         return found
 
     def _quick(self, node: GuardedNode) -> list[Gate]:
         """Return the gates of a node that are asked at once, and can be."""
-        return [gate for gate in node.plan.quick if not sees_answers(gate)]
+        return [gate for gate in node.plan.quick if not gate.sees_answers]
 
 
 def _retries(node: GuardedNode, gathered: _Node) -> Retries:

@@ -11,7 +11,6 @@ from coordgate.bodies import WITHIN
 from coordgate.channels import state_keys
 from coordgate.engine import GuardedSeq
 from coordgate.errors import ConfigurationError
-from coordgate.gate import Gate
 from coordgate.past.restore import Restored, Restorer
 from coordgate.plan import NodePlan
 from coordgate.record import Transition
@@ -72,12 +71,6 @@ def _nodes(app: Any, around: str) -> Iterator[GuardedNode]:
             yield from _nodes(inner, f"{path}{WITHIN}")
         restorer = Restorer(keys, seq.plan.guard.contract, f"node {path!r}")
         yield GuardedNode(path, seq.plan, restorer, app, node.mapper)
-
-
-def sees_answers(gate: Gate) -> bool:
-    """Return whether a gate looks at the answers of the node's model, which are not recorded."""
-    own = gate.fingerprint.startswith("finished") and not gate.reads
-    return own or any(sees_answers(part) for part in gate.parts)
 
 
 def path_of(transition: Transition) -> str:

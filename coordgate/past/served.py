@@ -22,7 +22,7 @@ from coordgate.channels import static_targets
 from coordgate.gate import Gate, Verdict
 from coordgate.graph import guard, reguarded
 from coordgate.node import RUNNING, NodeGuard
-from coordgate.past.nodes import GuardedNode, sees_answers
+from coordgate.past.nodes import GuardedNode
 from coordgate.past.tape import Diverged, NotInRecord, Tape, Task, sent
 from coordgate.policy import Fallback, Policy, Retry
 from coordgate.record import Attempt, Mode
@@ -190,7 +190,7 @@ def served(app: Any, player: Player, mode: Mode) -> tuple[Any, MemoryStore, Trac
     nodes = {
         path: _guard(node, player)
         for path, node in player.nodes.items()
-        if node.plan.slow or node.plan.policy or any(map(sees_answers, node.plan.quick))
+        if node.plan.slow or node.plan.policy or any(gate.sees_answers for gate in node.plan.quick)
     }
     made: Any = guard(bare, nodes, mode=mode, tracer=tracer)
     made.checkpointer = InMemorySaver() if app.checkpointer else None
@@ -243,7 +243,7 @@ def _guard(node: GuardedNode, player: Player) -> NodeGuard:
 
 
 def _is_served(gate: Gate) -> bool:
-    return gate.slow or gate.is_async or sees_answers(gate)
+    return gate.slow or gate.is_async or gate.sees_answers
 
 
 def _served_gate(gate: Gate, player: Player) -> Gate:

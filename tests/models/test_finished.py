@@ -268,10 +268,29 @@ def test_what_is_missing_does_not_pass() -> None:
     assert as_verdict(finished(key="messages")({})).broken
 
 
+@pytest.mark.parametrize("given", ["It rains.", ["It rains."], [("ai", "It rains.")], None])
+def test_what_is_no_message_could_not_be_judged(given: Any) -> None:
+    """A key that holds a text, or another notation of a message, says nothing of an end."""
+    verdict = as_verdict(finished(key="draft")({"draft": given}))
+    assert verdict.broken
+    assert "where message objects should be" in verdict.reason
+
+
+def test_the_answers_of_a_subgraph_are_judged_inside_it() -> None:
+    """On a subgraph, whose calls belong to its nodes, the gate would judge nothing: refused."""
+    outer = one_node(one_node(drafting(ScriptedModel("It rains."))))
+    for each in (finished(), ~finished("empty")):
+        with pytest.raises(ConfigurationError, match=r"subgraph makes none.*'write\|\.\.\.'"):
+            guard(outer, {"write": NodeGuard(gates=[each])})
+    guard(outer, {"write|write": GUARDED, "write": NodeGuard(gates=[finished(key="draft")])})
+
+
 def test_a_fault_that_there_is_not_is_refused() -> None:
     """A name that is no fault is an error when the gate is made."""
     with pytest.raises(ConfigurationError, match="there is no such fault; use truncated, filtered"):
         finished("cut")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="give a list of words"):
+        finished(whole="done")
 
 
 def test_a_scripted_answer_is_whole() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from calling import Chat, State, attempts_of
+from langchain_core.messages import AIMessage
 from llmock.pytest_plugin import LLMock
 from llmock.scenarios import Delay, Fail, Reply
 from verbatim import serving
@@ -13,6 +14,7 @@ from verbatim import serving
 from coordgate import ConfigurationError, Degrade, NodeGuard, Policy, Retry
 from coordgate.gate import Verdict, as_verdict
 from coordgate.gates import judge
+from coordgate.models import with_feedback
 from coordgate.testing import ScriptedModel
 
 RUBRIC = "It says why the street is wet."
@@ -41,6 +43,36 @@ def test_the_verdict_is_the_models_own(llmock: LLMock, chat: Chat) -> None:
     assert first["response_format"]["json_schema"]["name"] == "Ruling"
     assert RUBRIC in first["messages"][0]["content"]
     assert DRAFT["draft"] in first["messages"][1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        ({"draft": "It rained."}, "It rained."),
+        ({"messages": [AIMessage("It rained.", id="1")]}, "It rained."),
+        ({"text": "It rained.", "sure": 0.5}, '{"text":"It rained.","sure":0.5}'),
+        ("It rained.", "It rained."),
+    ],
+    ids=["the only text", "an agent's message", "more than a text", "no dict"],
+)
+def test_without_a_key_all_of_it_is_judged(
+    llmock: LLMock, chat: Chat, output: Any, shown: str
+) -> None:
+    """The judge sees the only text there is, without its metadata, or else everything."""
+    llmock.reply(ruling())
+    assert ask(judge(chat("judge"), RUBRIC), output)
+    told = llmock.requests[0].body["messages"][1]["content"]
+    assert told.splitlines()[1:-1] == [shown]
+
+
+def test_a_judge_that_is_the_authors_model_is_told_nothing(llmock: LLMock, chat: Chat) -> None:
+    """On a retry a model made by `with_feedback` is told in the node, and not where it judges."""
+    llmock.reply("rain").reply(ruling("no why")).reply("It has been raining.").reply(ruling())
+    model = with_feedback(chat())
+    guarded = NodeGuard(gates=[judge(model, RUBRIC, key="draft")], policy=Policy(Retry(1)))
+    attempts_of(lambda _: {"draft": model.invoke("Why is the street wet?").text}, guarded)
+    asked = [len(request.body["messages"]) for request in llmock.requests]
+    assert asked == [1, 2, 3, 2]
 
 
 def test_words_of_the_candidate_are_no_verdict(llmock: LLMock, chat: Chat) -> None:
@@ -83,6 +115,8 @@ def test_what_is_no_verdict_has_not_passed(llmock: LLMock, chat: Chat, fault: An
     verdict = ask(judge(chat("judge"), RUBRIC))
     assert (verdict.passed, verdict.broken) == (False, True)
     assert "could not judge" in verdict.reason
+    assert "\n" not in verdict.reason
+    assert "https:" not in verdict.reason
     llmock.add(fault)
     assert not ask(~judge(chat("judge"), RUBRIC))
 
@@ -279,7 +313,9 @@ def test_a_much_longer_answer_does_not_win_by_that(chat: Chat) -> None:
         ({"votes": 3, "quorum": 4}, "4 of 3 votes"),
         ({"quorum": 0}, "0 of 1 votes"),
         ({"timeout": 0}, "above 0"),
+        ({"votes": 2.5}, "votes means nothing"),
         ({"key": ""}, "not a key"),
+        ({"shown": "question"}, r"give a list of keys, \['question'\]"),
         ({"rubric": " "}, "the rubric is empty"),
         ({"model": "gpt"}, "give a chat model"),
     ],

@@ -1,5 +1,6 @@
 """Prices: what a call costs by the user's own table, and that the rest is unknown, never 0."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_a_table_that_says_nothing_useful_is_refused(tmp_path: Path, text: str, 
     """A file of prices that cannot be read says which entry, and what to write."""
     path = tmp_path / "prices.toml"
     path.write_text(text)
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(str(path))}: .*{said}"):
         guard(one_node(lambda _: {}), prices=path)
 
 
