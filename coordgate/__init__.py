@@ -42,6 +42,7 @@ from coordgate.stores import open_store
 from coordgate.tracer import Tracer
 
 if TYPE_CHECKING:
+    from coordgate.recorded import RecordedRun, recorded_run
     from coordgate.routers import router
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "NodeGuard",
     "Policy",
     "Prices",
+    "RecordedRun",
     "Reject",
     "Reroute",
     "Retry",
@@ -85,12 +87,20 @@ __all__ = [
     "guard",
     "idempotency_key",
     "open_store",
+    "recorded_run",
     "router",
 ]
 
 
+_LATE = {
+    "RecordedRun": "coordgate.recorded",
+    "recorded_run": "coordgate.recorded",
+    "router": "coordgate.routers",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Load `router` when it is asked for: it brings all ready-made gates along."""
-    if name == "router":
-        return import_module("coordgate.routers").router
+    """Load what brings much along, such as all ready-made gates, when it is asked for."""
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -15,17 +16,21 @@ from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate
 from coordgate.guarded import GraphGuard, GuardedGraph
 from coordgate.node import NodeGuard
+from coordgate.picture import Edge, Node, Picture, picture, svg
 from coordgate.policy import Degrade, Escalate, Fallback, Reroute, Retry, Rung, SendBack
+from coordgate.printable import printable
 from coordgate.schema import type_name
 
 Says = Mapping[str, str]
 """What stands on a node: what it is about, and in words what is declared."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Drawing:
-    """A guarded graph drawn: as Mermaid text, as a PNG, and in a notebook by itself."""
+    """A guarded graph drawn: as SVG, as a PNG, as Mermaid text, and in a notebook by itself."""
 
+    title: str
+    """What is drawn, in a line."""
     graph: Any
     """LangChain's drawable graph, whose nodes' metadata is what is declared on them."""
 
@@ -35,25 +40,63 @@ class Drawing:
         drawn: str = self.graph.draw_mermaid()
         return drawn
 
+    @property
+    def svg(self) -> str:
+        """Return the drawing as SVG, without a script, in the colour of the text around it."""
+        return svg(self._picture())
+
     def __str__(self) -> str:
         """Return the drawing as Mermaid text."""
         return self.mermaid
 
+    def __repr__(self) -> str:
+        """Return what is drawn."""
+        return f"<drawing of {self.title}>"
+
     def png(self, path: str | os.PathLike[str] | None = None, **options: Any) -> bytes:
         """Return the drawing as a PNG, and write it to `path` if one is given.
 
-        LangChain's `draw_mermaid_png` makes it: its options are taken, and as it stands it sends
-        the drawing to mermaid.ink. Give `base_url` for a server of your own, or `draw_method` for
-        a browser of your own.
+        It is drawn here, by Pillow, and sent nowhere. With options LangChain's `draw_mermaid_png`
+        makes it, which takes them: `base_url` of a Mermaid server, or `draw_method` of a browser.
+
+        Raises:
+            ImportError: Pillow is not installed.
         """
-        image: bytes = self.graph.draw_mermaid_png(**options)
+        if options:
+            image: bytes = self.graph.draw_mermaid_png(**options)
+        else:
+            image = import_module("coordgate.png").png(self._picture())
         if path is not None:
             Path(path).write_bytes(image)
         return image
 
+    def _picture(self) -> Picture:
+        nodes = [
+            Node(id, id if ":" in id else node.name, _of(node.metadata))
+            for id, node in self.graph.nodes.items()
+        ]
+        edges = [
+            Edge(each.source, each.target, _label(each), each.conditional)
+            for each in self.graph.edges
+        ]
+        return picture(self.title, nodes, edges)
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """Show the drawing in a notebook, where Markdown may hold Mermaid."""
-        return {"text/plain": self.mermaid, "text/markdown": f"```mermaid\n{self.mermaid}```\n"}
+        """Show the drawing in a notebook; where it shows no SVG, Markdown may hold Mermaid."""
+        mermaid = self.mermaid
+        return {
+            "text/plain": mermaid,
+            "text/html": self.svg,
+            "text/markdown": f"```mermaid\n{mermaid}```\n",
+        }
+
+
+def _of(metadata: Mapping[str, Any] | None) -> Says:
+    return {part: str(metadata[part]) for part in _PARTS if part in metadata} if metadata else {}
+
+
+def _label(edge: Any) -> str:
+    return "" if edge.data is None or str(edge.data) == edge.target else str(edge.data)
 
 
 def draw(app: Any, *, xray: int | bool = False) -> Drawing:
@@ -77,7 +120,7 @@ def draw(app: Any, *, xray: int | bool = False) -> Drawing:
     for id, node in graph.nodes.items():
         if id in said:
             graph.nodes[id] = node._replace(metadata={**(node.metadata or {}), **said[id]})
-    return Drawing(graph)
+    return Drawing(_title(app), graph)
 
 
 def _said(app: Any, within: str = "") -> Iterator[tuple[str, Says]]:
@@ -134,13 +177,17 @@ def graph_text(app: Any) -> str:
 
 
 def graph_html(app: Any) -> str:
-    """Return a table of a guarded graph's nodes with what is declared on them, as HTML."""
+    """Return a guarded graph drawn, and a table of what is declared on its nodes, as HTML."""
     head = "".join(_cell("th", part) for part in ("node", *_PARTS))
     rows = "".join(
         f"<tr>{_cell('th', name)}{''.join(_cell('td', says.get(part, '')) for part in _PARTS)}</tr>"
         for name, says in _said(app)
     )
-    return f"<p>{escape(_title(app))}</p><table><tr>{head}</tr>{rows}</table>"
+    table = f"<table><tr>{head}</tr>{rows}</table>"
+    return (
+        f"<p>{escape(printable(_title(app)))}</p>{draw(app).svg}"
+        f"<details><summary>As a table</summary>{table}</details>"
+    )
 
 
 def graph_bundle(app: Any, **_: Any) -> dict[str, str]:
@@ -157,7 +204,7 @@ def _title(app: Any) -> str:
 
 
 def _cell(kind: str, text: str) -> str:
-    return f"<{kind} style='text-align: left'>{escape(text)}</{kind}>"
+    return f"<{kind} style='text-align: left'>{escape(printable(text))}</{kind}>"
 
 
 _PARTS = ("accepts", "returns", "gates", "on failure", "effects")

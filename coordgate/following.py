@@ -38,19 +38,24 @@ class Following:
 
     def look(self) -> Iterator[Run | Transition]:
         """Yield what is new: a run that began, its transitions, the run again when it has ended."""
+        for each in list(self._open.values()):
+            yield from self._further(each)
         for run in [self._only] if self._only else self._recent():
             if run.id not in self._known:
                 self._known[run.id] = run.started
                 self._open[run.id] = _Open(run)
                 yield run
-        for id, each in list(self._open.items()):
-            # The run first: what it says is then not older than its transitions.
-            now = self._store.run(id)
-            yield from self._transitions(each)
-            if _has_ended(now):
-                del self._open[id]
-                if now != each.run:
-                    yield now
+                yield from self._further(self._open[run.id])
+
+    def _further(self, each: _Open) -> Iterator[Run | Transition]:
+        """Yield what is new of a run that is followed."""
+        # The run first: what it says is then not older than its transitions.
+        now = self._store.run(each.run.id)
+        yield from self._transitions(each)
+        if _has_ended(now):
+            del self._open[each.run.id]
+            if now != each.run:
+                yield now
 
     @property
     def done(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NewType, TypeAlias
 
+from coordgate.printable import one_line
+
 RunId = NewType("RunId", str)
 ThreadId = NewType("ThreadId", str)
 
@@ -119,6 +121,12 @@ class Attempt:
     calls: tuple[Call, ...] = ()
     """The calls of models, in the order of their beginning."""
 
+    def __repr__(self) -> str:
+        """Return it in a line, without its output."""
+        why = f": {one_line(self.reasons[0], 80)}" if self.reasons else ""
+        said = f"{one_line(self.rung, 60)}, {self.outcome} in {self.seconds:.3g} s{why}"
+        return f"<attempt {self.number}: {said}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:
@@ -153,6 +161,15 @@ class Transition:
     attempts: tuple[Attempt, ...] = ()
     """The oldest first."""
 
+    def __repr__(self) -> str:
+        """Return it in a line, without what was read and written."""
+        count = len(self.attempts)
+        tried = "1 attempt" if count == 1 else f"{count} attempts"
+        way = f"from {_names(self.producers) or 'input'}"
+        way += f" to {_names(self.goto)}" if self.goto else ""
+        said = f"{one_line(self.node, 60)} {self.status}, {tried}, {self.seconds:.3g} s, {way}"
+        return f"<transition {self.number} of run {self.run}: {said}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -176,6 +193,18 @@ class Run:
     """Type and message of what ended it, if it failed."""
     process: str = ""
     """`host:pid:start` of the process that runs it, to tell a lost run."""
+
+    def __repr__(self) -> str:
+        """Return it in a line."""
+        took = "" if self.ended is None else f" in {self.ended - self.started:.3g} s"
+        thread = "" if self.thread is None else f", thread {one_line(self.thread, 60)}"
+        error = "" if self.error is None else f": {one_line(self.error, 120)}"
+        said = f"{one_line(self.graph, 60)}, {self.status}{took}{thread}{error}"
+        return f"<run {self.id}: {said}>"
+
+
+def _names(nodes: tuple[str, ...]) -> str:
+    return one_line(", ".join(nodes), 80)
 
 
 Record: TypeAlias = Run | Transition

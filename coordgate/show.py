@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from coordgate.printable import printable as printable  # what else is shown needs it, too
 from coordgate.tracer import Attempt, Run, Transition
 
 _COLOURS: Final = {
@@ -33,8 +33,6 @@ _COLOURS: Final = {
     "lost": "red",
 }
 _FAILED: Final = frozenset({"violated", "rejected", "raised"})
-_UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Control characters, invisible ones that reorder a line, lone surrogates, odd line ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +111,6 @@ def unsaid(attempt: Attempt) -> Sequence[str]:
     told = {verdict.reason for verdict in attempt.verdicts if verdict.reason}
     # The engine names the gate before its reason.
     return [reason for reason in attempt.reasons if not any(reason.endswith(t) for t in told)]
-
-
-def printable(text: str) -> str:
-    """Return `text` with what would steer a terminal shown as its escape; newlines stay."""
-    if text.isprintable():
-        return text
-    return "".join(_shown(each) for each in text.expandtabs(4))
-
-
-def _shown(character: str) -> str:
-    if character == "\n" or unicodedata.category(character) not in _UNPRINTABLE:
-        return character
-    return character.encode("unicode_escape").decode()
 
 
 def duration(seconds: float | None) -> str:

@@ -173,6 +173,11 @@ class Tracer:
         self.start_anew()
         _living.add(self)
 
+    def __repr__(self) -> str:
+        """Return where it writes, and what went wrong there."""
+        failed = f", {self.errors} errors, {self.lost} lost" if self.errors or self.lost else ""
+        return f"Tracer({self.sink!r}{failed})"
+
     def start_anew(self) -> None:
         """Forget what waits and the thread: at the start, and in the child of a fork."""
         self._queue: deque[Run | Capture] = deque()

@@ -42,6 +42,7 @@ PUBLIC = [
     "NodeGuard",
     "Policy",
     "Prices",
+    "RecordedRun",
     "Reject",
     "Reroute",
     "Retry",
@@ -61,6 +62,7 @@ PUBLIC = [
     "guard",
     "idempotency_key",
     "open_store",
+    "recorded_run",
     "router",
 ]
 

@@ -27,6 +27,9 @@ svg { max-width: 100%; height: auto; margin: .5rem 0; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 """
 
+_COLOURS: Final = (
+    "--ink: currentColor; --paper: transparent; --line: #8a929e; --one: #3b82d6; --other: #d9772b"
+)
 _LEFT: Final = 260
 _WIDE: Final = 460
 _ROW: Final = 26
@@ -34,6 +37,20 @@ _ROW: Final = 26
 
 def page(report: AuditReport) -> str:
     """Return the report as one HTML document."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>Audit of {_text(report.store)}</title><style>{_STYLE}</style></head>\n"
+        f"<body>\n{_body(report)}\n</body></html>\n"
+    )
+
+
+def fragment(report: AuditReport) -> str:
+    """Return the report as a part of a page, such as a notebook, in the colours around it."""
+    return f'<div style="{_COLOURS}">\n{_body(report)}\n</div>'
+
+
+def _body(report: AuditReport) -> str:
     body: list[str] = [f"<h1>Audit of {_text(report.store)}</h1>"]
     charts = {
         "End to end": _chart(
@@ -55,12 +72,7 @@ def page(report: AuditReport) -> str:
         body.append(charts.get(section.title, ""))
         body.append(_table(section))
         body += [f"<p>{_text(note)}</p>" for note in section.notes]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Audit of {_text(report.store)}</title><style>{_STYLE}</style></head>\n"
-        f"<body>\n{chr(10).join(filter(None, body))}\n</body></html>\n"
-    )
+    return "\n".join(filter(None, body))
 
 
 def _text(text: str) -> str:
@@ -92,7 +104,8 @@ def _chart(title: str, bars: Sequence[tuple[str, Rate, Rate | None]]) -> str:
     height = len(shown) * _ROW + 30
     drawn = [
         f'<svg viewBox="0 0 {_LEFT + _WIDE + 30} {height}" width="{_LEFT + _WIDE + 30}" '
-        f'role="img" aria-label="{_text(title)}"><title>{_text(title)}</title>'
+        f'role="img" aria-label="{_text(title)}" fill="currentColor" font-size="12" '
+        f'font-family="sans-serif"><title>{_text(title)}</title>'
     ]
     for tick in range(5):
         value = low + (1 - low) * tick / 4

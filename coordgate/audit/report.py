@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Literal
 
 from coordgate.audit.intervals import Interval, Rate
 from coordgate.audit.kinds import Path
+from coordgate.printable import one_line
 
 Basis = Literal["accepted", "correct"]
 Waste = Literal["cost", "tokens", "seconds"]
@@ -213,3 +215,22 @@ class AuditReport:
     trend: tuple[Period, ...]
     """The same by when runs began: 100 periods at most, as short as they can be; those without a
     run are left out."""
+
+    def __repr__(self) -> str:
+        """Return it in a line."""
+        runs = "1 run" if self.runs.total == 1 else f"{self.runs.total:,} runs"
+        observed = self.observed
+        rate = (
+            "nothing observed"
+            if observed.estimate is None
+            else f"{observed.estimate:.1%} {self.basis} [{observed.low:.1%}, {observed.high:.1%}]"
+        )
+        weakest = self.weakest.handoff
+        said = "undecided" if weakest is None else f"{weakest.producer} -> {weakest.consumer}"
+        told = f"{runs}, {rate}, weakest handoff {one_line(said, 120)}"
+        return f"<audit of {one_line(self.store, 120)}: {told}>"
+
+    def _repr_html_(self) -> str:
+        """Return it as a part of a page, for a notebook."""
+        shown: str = import_module("coordgate.audit.page").fragment(self)
+        return shown

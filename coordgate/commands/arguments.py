@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from coordgate.errors import StoreError
-from coordgate.record import Run
-from coordgate.stores import Store
-
 
 def count(text: str) -> int:
     """Return a count from 0."""
@@ -32,17 +28,3 @@ def share(text: str) -> float:
     if not 0 <= given <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return given
-
-
-def chosen_run(store: Store, name: str, asked: str) -> Run:
-    """Return the run that a command is about: by its id, a beginning of it, or `latest`.
-
-    Raises:
-        StoreError: there is none, or there are several.
-    """
-    if asked != "latest":
-        return store.run(asked)
-    run = next(store.runs(limit=1), None)
-    if run is None:
-        raise StoreError(f"{name}: holds no runs yet")
-    return run

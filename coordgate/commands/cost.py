@@ -9,9 +9,9 @@ from contextlib import closing
 from rich.console import Console
 from rich.text import Text
 
-from coordgate.commands.arguments import chosen_run
 from coordgate.costs import Costs, Spending, as_json, costs, told
 from coordgate.prices import Prices
+from coordgate.recorded import chosen_run
 from coordgate.show import note, printable
 from coordgate.stores import open_store
 

@@ -7,10 +7,10 @@ import json
 import sys
 from dataclasses import asdict
 
-from coordgate.commands.arguments import chosen_run
 from coordgate.loading import open_graph
 from coordgate.past.offline import offline
 from coordgate.past.replay import lines, replay
+from coordgate.recorded import chosen_run
 from coordgate.stores import open_store
 
 _CODES = {"same": 0, "diverged": 1, "incomplete": 3}

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.text import Text
 
 from coordgate import show
-from coordgate.commands.arguments import chosen_run, count
+from coordgate.commands.arguments import count
 from coordgate.errors import ConfigurationError
 from coordgate.following import Following
 from coordgate.record import Run, Transition
+from coordgate.recorded import chosen_run
 from coordgate.stores import open_store
 
 

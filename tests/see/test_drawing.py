@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import base64
+import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypedDict
+from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langgraph.graph import END, START, StateGraph
+from PIL import Image
 from pydantic import BaseModel
 
 from coordgate import (
@@ -24,6 +32,7 @@ from coordgate import (
     guard,
 )
 from coordgate.gates import not_empty
+from coordgate.picture import Edge, Node, picture, svg
 
 
 class State(TypedDict, total=False):
@@ -106,14 +115,108 @@ def test_a_notebook_shows_what_is_declared_and_asks_nobody() -> None:
     shown = app._repr_mimebundle_()
     assert shown["text/plain"] == repr(app)
     assert "1 node, mode 'observe', not traced" in repr(app)
-    assert "fall back to &lt;b&gt;bold" in shown["text/html"] == app._repr_html_()
+    html = shown["text/html"]
+    assert "fall back to &lt;b&gt;bold" in html == app._repr_html_()
+    assert html.count("http") == html.count('xmlns="http://www.w3.org/2000/svg"') == 1
 
 
-def test_a_drawing_in_a_notebook_is_mermaid_in_markdown() -> None:
-    """A notebook gets the text, which it can draw by itself."""
-    shown = draw(guard(built().compile()))._repr_mimebundle_()
+def test_a_drawing_in_a_notebook_is_svg_or_mermaid_in_markdown() -> None:
+    """A notebook that shows no HTML gets the text, which it can draw by itself."""
+    drawing = draw(guard(built().compile()))
+    shown = drawing._repr_mimebundle_()
+    assert shown["text/html"] == drawing.svg
     assert shown["text/markdown"].startswith("```mermaid\n")
     assert "answer" in shown["text/plain"]
+    assert repr(drawing) == "<drawing of guarded LangGraph: 1 node, mode 'enforce', not traced>"
+
+
+def words_of(svg: str) -> list[str]:
+    """Return the texts of an SVG, which must be well-formed and hold nothing that runs."""
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own, and the test
+    kinds = {each.tag.rpartition("}")[2] for each in root.iter()}
+    assert kinds <= {"svg", "title", "path", "polygon", "rect", "text"}
+    return [each.text or "" for each in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_an_svg_says_what_is_declared() -> None:
+    """Each node is a box with its contract, its gates and its ladder."""
+    words = " ".join(words_of(draw(guard(built().compile(), nodes={"answer": DECLARED})).svg))
+    assert "answer returns: Answer gates: not_empty(answer)" in words
+    said = "on failure: retry up to 2 more, then fall back to template, then degrade answer"
+    assert said in " ".join(words.split())
+    assert {"__start__", "__end__"} <= set(words.split())
+
+
+def test_hostile_names_are_drawn_and_never_run() -> None:
+    """Markup, control characters and endless names are shown as text, cut."""
+    builder: Any = StateGraph(State)
+    hostile = "<script>alert(1)</script>\x1b[31m\x00\u202e"
+    builder.add_node(hostile, answered)
+    builder.add_node("x" * 5000, answered)
+    builder.add_conditional_edges(START, answered, {"\x07<b>": hostile, "&": "x" * 5000})
+    app: Any = guard(builder.compile())
+    words = words_of(draw(app).svg)
+    assert r"<script>alert(1)</script>\x1b[31m\x00\u202e" in words
+    assert r"\x07<b>" in words
+    assert max(map(len, words)) < 50
+    html = app._repr_html_()
+    assert "<script" not in html
+    assert "\x1b" not in html
+
+
+ids = st.integers(0, 7)
+
+
+@given(st.lists(st.tuples(ids, ids), max_size=20), st.lists(st.booleans(), min_size=8, max_size=8))
+def test_boxes_never_overlap_and_arrows_join_them(
+    pairs: list[tuple[int, int]], tall: list[bool]
+) -> None:
+    """Whatever the edges, loops too: every box has its own place, every edge its arrow, within."""
+    nodes = [Node(str(n), f"node {n}", {"gates": "a, " * 60} if tall[n] else {}) for n in range(8)]
+    edges = [Edge(str(a), str(b), "if so", True) for a, b in pairs]
+    drawn = picture("any", nodes, edges)
+    for one, other in combinations(drawn.boxes, 2):
+        beside = one.x + one.width <= other.x or other.x + other.width <= one.x
+        assert beside or one.y + one.height <= other.y or other.y + other.height <= one.y
+    assert len(drawn.arrows) == len(edges)
+    for arrow in drawn.arrows:
+        assert all(0 <= x <= drawn.width and 0 <= y <= drawn.height for x, y in arrow.points)
+        for x, y in (arrow.points[0], arrow.points[-1]):
+            assert any(
+                b.x <= x <= b.x + b.width and b.y <= y <= b.y + b.height for b in drawn.boxes
+            )
+    words_of(svg(drawn))
+
+
+def test_a_png_is_drawn_here(tmp_path: Path) -> None:
+    """No socket is opened for it, and what is declared takes its room in it."""
+    script = (
+        "import sys\n"
+        "from typing import Any\n"
+        "def alone(event, arguments):\n"
+        "    if event.startswith('socket.'):\n"
+        "        raise AssertionError(event)\n"
+        "from test_drawing import DECLARED, built, draw, guard\n"
+        "sys.addaudithook(alone)\n"
+        "draw(guard(built().compile())).png('bare.png')\n"
+        "draw(guard(built().compile(), nodes={'answer': DECLARED})).png('app.png')\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", script], cwd=tmp_path, check=True, env={"PYTHONPATH": path}
+    )
+    with Image.open(tmp_path / "bare.png") as bare, Image.open(tmp_path / "app.png") as app:
+        assert app.width > bare.width
+        assert app.height > bare.height
+        dark = sum(count for count, colour in app.getcolors(2**16) or () if sum(colour) < 200)  # type: ignore[arg-type, misc]
+    assert dark > 1000  # there is text on it
+
+
+def test_without_pillow_the_error_says_what_to_install() -> None:
+    """What needs nothing is named too."""
+    script = "import sys; sys.modules['PIL'] = None\nimport coordgate.png"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)  # noqa: S603 - our own script
+    assert "pip install pillow; draw(app).svg and draw(app).mermaid need nothing" in done.stderr
 
 
 def test_a_png_is_made_by_the_server_that_is_named(tmp_path: Path) -> None:

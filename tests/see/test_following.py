@@ -66,6 +66,16 @@ def test_each_look_tells_what_is_new(store: Store) -> None:
     assert not following.done
 
 
+def test_what_began_is_told_after_what_went_on(store: Store) -> None:
+    """A run that ended before the next began is told to its end first."""
+    store.write([a_run("one")])
+    following = Following(store)
+    assert told(following) == ["one running"]
+    store.write([a_transition("one", 1), a_run("one", "completed")])
+    store.write([a_run("two", started=START + 1), a_transition("two", 1)])
+    assert told(following) == ["one:1", "one completed", "two running", "two:1"]
+
+
 def test_what_is_written_out_of_order_is_not_missed(store: Store) -> None:
     """Parallel nodes may be written in another order than they are numbered."""
     store.write([a_run("r"), a_transition("r", 1), a_transition("r", 3)])
