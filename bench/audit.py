@@ -20,7 +20,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from measure import Figures, say, table
+from measure import Figures, bar, say, table
 
 from coordgate.audit import audit
 from coordgate.record import Attempt, GateVerdict, Record, Run, RunId, Transition
@@ -48,8 +48,11 @@ SUMS = [
 ]
 """The same scan inside SQLite: one row a table is fetched."""
 
+FETCHED = "scan, rows fetched"
+SUMMED = "scan, summed inside SQLite"
+
 BAR = 3.0
-"""How many times as long as the plain scan an audit may take."""
+"""How many times as long as either plain scan an audit may take."""
 
 
 def records(runs: int) -> Iterator[Record]:
@@ -108,10 +111,10 @@ def run(home: Path, *, transitions: int, rounds: int) -> Figures:
     runs = [transitions // len(NODES) + 1, transitions // len(NODES) // 10 + 1]
     for path, count in zip(paths, runs, strict=True):
         _make(path, count)
-    taken: dict[str, list[Seconds]] = {"scan": [], "scan in SQLite": [], "audit": []}
+    taken: dict[str, list[Seconds]] = {FETCHED: [], SUMMED: [], "audit": []}
     for _ in range(rounds):
-        taken["scan"].append(_clocked(lambda: _scan(paths[0], SCAN)))
-        taken["scan in SQLite"].append(_clocked(lambda: _scan(paths[0], SUMS)))
+        taken[FETCHED].append(_clocked(lambda: _scan(paths[0], SCAN)))
+        taken[SUMMED].append(_clocked(lambda: _scan(paths[0], SUMS)))
         taken["audit"].append(_clocked(lambda: audit(paths[0])))
     medians = {
         name: Seconds(
@@ -121,15 +124,8 @@ def run(home: Path, *, transitions: int, rounds: int) -> Figures:
         for name, clocked in taken.items()
     }
     memory = [_memory(path) for path in paths]
-    ratio = medians["audit"].wall / medians["scan"].wall
-    found: Figures = {
-        "transitions": _count(paths[0]),
-        "rounds": rounds,
-        "seconds": {name: asdict(each) for name, each in medians.items()},
-        "most_memory_mib": {"all": memory[0], "a tenth": memory[1]},
-        "bars": [{"bar": "audit", "limit": BAR, "value": ratio, "met": ratio <= BAR}],
-    }
-    say(f"\naudit: {found['transitions']} transitions, {rounds} rounds by turns")
+    taking = medians["audit"].wall
+    say(f"\naudit: {_count(paths[0])} transitions, {rounds} rounds by turns")
     table(
         ("what", "wall, s", "CPU, s"),
         [(name, f"{each.wall:.2f}", f"{each.cpu:.2f}") for name, each in medians.items()],
@@ -138,8 +134,16 @@ def run(home: Path, *, transitions: int, rounds: int) -> Figures:
         f"most memory of the audit's process: {memory[0]:.0f} MiB, of a tenth of the runs "
         f"{memory[1]:.0f} MiB"
     )
-    say(f"bar {BAR} audit: {'met' if ratio <= BAR else 'missed'} ({ratio:.3f})")
-    return found
+    return {
+        "transitions": _count(paths[0]),
+        "rounds": rounds,
+        "seconds": {name: asdict(each) for name, each in medians.items()},
+        "most_memory_mib": {"all": memory[0], "a tenth": memory[1]},
+        "bars": [
+            bar("audit, to a scan whose rows are fetched", BAR, taking / medians[FETCHED].wall),
+            bar("audit, to the same scan inside SQLite", BAR, taking / medians[SUMMED].wall),
+        ],
+    }
 
 
 @dataclass(frozen=True, slots=True)

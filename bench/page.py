@@ -169,6 +169,21 @@ def _memory(found: dict[str, Any]) -> str:
     )
 
 
+def _audit(found: dict[str, Any]) -> str:
+    figures = found["audit"]
+    rows = [
+        (name, f"{each['wall']:.2f}", f"{each['cpu']:.2f}")
+        for name, each in figures["seconds"].items()
+    ]
+    memory = figures["most_memory_mib"]
+    bars = [_bar(each) for each in figures["bars"]]
+    told = (
+        f"{figures['transitions']:,} transitions. Most memory of the audit's process: "
+        f"{memory['all']:.0f} MiB, and {memory['a tenth']:.0f} MiB for a tenth of the runs."
+    )
+    return "\n".join([_table(("", "wall, s", "CPU, s"), rows), "", *bars, "", told])
+
+
 MAKERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": _machine,
     "turns": _turns,
@@ -177,6 +192,7 @@ MAKERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "peers": _peers,
     "imports": _imports,
     "memory": _memory,
+    "audit": _audit,
 }
 """What makes each table."""
 
