@@ -280,6 +280,11 @@ class _Lines:
         self.wrapped(indent, "nothing" if text is None else text, mark=f"{name:5} ", style="dim")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 run`, `1,200 runs`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def note(text: str) -> Text:
     """Return a remark about what there is to see."""
     return Text(text, style="dim")

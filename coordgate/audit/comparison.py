@@ -67,7 +67,7 @@ class Comparison:
     gap: Limits
     """`product` less `observed`."""
     tied: Floats
-    """1 where both are the same number by the way they are recorded: each failure ended its run."""
+    """1 where the difference cannot be told, since nothing was ever tried after a failure."""
 
 
 def effective_size(trials: Floats, passed: Floats, weight: Floats) -> Floats:
@@ -132,19 +132,45 @@ def compare(sample: Sample, *, unseen: bool = False, confidence: float = CONFIDE
     if unseen:
         reach, rare = _rare(-1, bend, excess, weight, n, size, z, confidence)
         high = np.where(rare, np.maximum(high, gap + reach), high)
-    stops = np.abs(sample.through - sample.passed).sum((-1, -2)) == 0
-    same = (np.abs(bend) * (weight > 0)).max(-1) < 1e-9
-    tied = stops & same & (_mean(failed, weight, n) > 0)
+    tied = _tied(sample, failed)
+    same = (np.abs(gap) < 1e-9) & ((np.abs(bend) * (weight > 0)).max(-1) < 1e-9)
+    tied = tied | (same & _all_failed(sample))
     return Comparison(
         Limits(product, *ours),
         Limits(observed, *theirs),
         Limits(
-            np.where(tied, 0, gap),
-            np.where(tied, 0, np.maximum(low, -1)),
-            np.where(tied, 0, np.minimum(high, 1)),
+            gap,
+            np.where(tied, -1, np.maximum(low, -1)),
+            np.where(tied, 1, np.minimum(high, 1)),
         ),
         np.asarray(tied, np.float64),
     )
+
+
+def _tied(sample: Sample, failed: Floats) -> NDArray[np.bool_]:
+    """Return where each failure ended its run, and nothing but failures made a run come out badly.
+
+    What would have come after a failure was then never seen, so whether failures come together is
+    not in the data. Along a straight line the difference is 0 by arithmetic. Where runs come to a
+    unit several times, or by several ways, it is not quite, yet says no more: the unit's rate
+    differs from time to time, a fraction of what failures that come together would do.
+    """
+    seen = sample.weight > 0
+    stops = np.abs(sample.through - sample.passed).sum((-1, -2)) == 0
+    clean = np.where(failed > 0, 0.0, 1.0)
+    plain = ~((sample.whole != clean) & seen).any(-1)
+    return np.asarray(stops & plain & ((failed > 0) & seen).any(-1))
+
+
+def _all_failed(sample: Sample) -> NDArray[np.bool_]:
+    """Return where every unit that was tried has failed at least once.
+
+    If product and observed rate are one number all the same, nothing ever came after a failure:
+    there is one unit, or those that a run survives stand at its end.
+    """
+    tried = (sample.weight[..., None] * sample.trials).sum(-2)
+    passed = (sample.weight[..., None] * sample.passed).sum(-2)
+    return np.asarray(((tried == 0) | (passed < tried)).all(-1) & (tried > 0).any(-1))
 
 
 def _mean(values: Floats, weight: Floats, n: Floats) -> Floats:

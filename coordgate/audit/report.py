@@ -105,10 +105,10 @@ class Compared:
     observed: Rate
     """How often runs came out well."""
     gap: Interval
-    """`product` less `observed`."""
+    """`product` less `observed`; without an estimate, and from -1 to 1, where it is `tied`."""
     decided: Literal["below", "above", "undecided", "tied"]
     """Whether the whole is shown to be below or above the product. `tied`: it cannot be told, since
-    each failure ended its run."""
+    nothing was tried after a failure in any run."""
 
 
 @dataclass(frozen=True, slots=True)

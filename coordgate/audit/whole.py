@@ -77,14 +77,13 @@ def _compared(found: Comparison, whole: Floats, weight: Floats) -> Compared:
     n, successes = round(float(weight.sum())), round(float((weight * whole).sum()))
     product, observed, gap = found.product, found.observed, found.gap
     low, high = float(gap.low), float(gap.high)
-    if found.tied:
-        decided: Literal["below", "above", "undecided", "tied"] = "tied"
-    else:
+    decided: Literal["below", "above", "undecided", "tied"] = "tied"
+    if not found.tied:
         decided = "below" if low > 0 else "above" if high < 0 else "undecided"
     return Compared(
         Rate(n, None, float(product.estimate), float(product.low), float(product.high)),
         Rate(n, successes, successes / n, float(observed.low), float(observed.high)),
-        Interval(float(gap.estimate), low, high),
+        Interval(None if found.tied else float(gap.estimate), low, high),
         decided,
     )
 
