@@ -4,7 +4,7 @@
 # ARGS="..."                further arguments for the program that a target runs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench evidence dropin docs lock clean
+.PHONY: help demo test check bench evidence intervals dropin docs lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -17,7 +17,7 @@ ARGS ?=
 
 help: ## Say what there is
 	@echo "make TARGET [ARGS=...] [PYTHON=...]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' Makefile | awk '{ name = $$1; $$1 = ""; printf "  %-8s%s\n", name, $$0 }'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' Makefile | awk '{ name = $$1; $$1 = ""; printf "  %-10s%s\n", name, $$0 }'
 
 demo: $(READY) ## Run the guarded sample agent on the project's own documents
 	@$(BIN)/coordgate demo $(ARGS)
@@ -37,6 +37,9 @@ bench: $(READY) ## Measure what a guarded node costs, against bare and hand-writ
 
 evidence: $(READY) ## Measure what gates bring on a pipeline of six steps, and write docs/evidence.md
 	@$(BIN)/python evidence/run.py $(ARGS)
+
+intervals: $(READY) ## Simulate how often the audit's intervals cover the truth, and write docs/audit.md
+	@$(BIN)/python evidence/intervals.py $(ARGS)
 
 dropin: $(READY) ## Run LangGraph's own tests, bare and with every node guarded
 	@$(BIN)/python tests/dropin/run.py --mode observe $(ARGS)

@@ -13,6 +13,7 @@ from coordgate.audit.labels import Judged
 from coordgate.audit.parts import Units, totals
 from coordgate.audit.report import Compared, Handoff, NextGate, NodeReport
 from coordgate.audit.tally import Spending, Tally
+from coordgate.show import counted
 
 DETECTION: Final = 0.9
 """How likely a gate that is not there yet is taken to reject a wrong hand-over."""
@@ -27,10 +28,17 @@ class _Loss:
 
     rate: Rate
     """How often."""
-    detection: float
-    """How likely the gate finds such a one."""
     reason: str
     """What was seen, in words."""
+    labelled: bool = False
+    """Whether only labels have found it: contract and gates passed."""
+    unseen: bool = False
+    """Whether runs count as good in spite of it: hand-overs have labels, and runs have none."""
+
+    @property
+    def detection(self) -> float:
+        """How likely the gate finds such a one."""
+        return DETECTION if self.labelled else 1.0
 
 
 def next_gates(
@@ -47,8 +55,9 @@ def next_gates(
     Of a hand-over that goes wrong with chance w, the gate finds a share d, and the repeat is right
     with chance r; of a right one it rejects a share f, which is repeated as well. So the share that
     is right grows from c = 1 - w to c (1 - f) + (c f + w d) r (1 - f), and the whole in the same
-    proportion, once for each time that a run comes by, if nodes fail independently. The interval
-    takes w and r at the ends of theirs.
+    proportion, once for each time that a run comes by, if nodes fail independently. Where labels
+    of hand-overs are all that is known of w, and runs have none, a run counts as good only if those
+    hand-overs are right. The interval takes w and r at the ends of theirs.
 
     Args:
         tally: What was read.
@@ -70,7 +79,7 @@ def next_gates(
         again = _again(tally, node)
         visits = node.transitions / runs
         low, middle, high = (
-            _gain(w, r, loss.detection, visits, whole.observed.estimate)
+            _gain(w, r, loss, visits, whole.observed.estimate)
             for w, r in (
                 (loss.rate.low, again.low),
                 (loss.rate.estimate, again.estimate or 0.0),
@@ -97,11 +106,15 @@ def next_gates(
     return tuple(sorted(found, key=lambda each: -each.gain_per_call))
 
 
-def _gain(wrong: float, again: float, detection: float, visits: float, whole: float) -> float:
+def _gain(wrong: float, again: float, loss: _Loss, visits: float, whole: float) -> float:
     right, alarm = 1 - wrong, FALSE_ALARM
+    if loss.labelled:
+        again *= right  # of what passes so many are right
+    better = right * (1 - alarm) + (right * alarm + wrong * loss.detection) * again * (1 - alarm)
+    if loss.unseen:
+        return whole * (math.pow(better, visits) - math.pow(right, visits))
     if right <= 0:
-        return (1 - whole) * detection * again
-    better = right * (1 - alarm) + (right * alarm + wrong * detection) * again * (1 - alarm)
+        return (1 - whole) * loss.detection * again
     return min(1 - whole, whole * (math.pow(better / right, visits) - 1))
 
 
@@ -129,26 +142,37 @@ def _losses(
                 f"{count} of {trials} {what}"
                 for count, what in (
                     (failed, "did not pass in the end"),
-                    (handed, "were refused by who was handed them"),
+                    (handed, f"{_were(handed)} refused by who was handed {_them(handed)}"),
                 )
                 if count
             ]
             lost = min(trials, failed + handed)
-            found.append(_Loss(rate(lost, trials), 1.0, "; ".join(words)))
+            found.append(_Loss(rate(lost, trials), "; ".join(words)))
         elif wrong:
-            said = f"{wrong} of {wrong + right} that passed were labelled wrong"
-            found.append(_Loss(rate(wrong, wrong + right), DETECTION, said))
+            said = f"{wrong} of {wrong + right} that passed {_were(wrong)} labelled wrong"
+            unseen = unexplained is None
+            found.append(_Loss(rate(wrong, wrong + right), said, labelled=True, unseen=unseen))
         elif unexplained is not None and unexplained.estimate and node.node in silent and not right:
             share = unexplained.estimate / len(silent)
             shared = Rate(unexplained.n, None, share, 0.0, unexplained.high)
             said = (
-                f"no gate looks at it, and {unexplained.successes} of {unexplained.n} runs whose "
-                f"hand-overs all passed were wrong; split evenly among {len(silent)} such nodes"
+                f"no gate looks at it, and of {counted(unexplained.n, 'run')} whose hand-overs all "
+                f"passed {unexplained.successes} {_were(unexplained.successes)} wrong"
             )
-            found.append(_Loss(shared, DETECTION, said))
+            if len(silent) > 1:
+                said += f"; split evenly among {len(silent)} such nodes"
+            found.append(_Loss(shared, said, labelled=True))
         else:
             found.append(None)
     return found
+
+
+def _were(count: int | None) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
 
 
 def _refused(tally: Tally) -> Counter[tuple[str, str]]:
@@ -163,7 +187,7 @@ def _refused(tally: Tally) -> Counter[tuple[str, str]]:
 
 
 def _again(tally: Tally, node: NodeReport) -> Rate:
-    """Return how often a repeat is accepted: the node's own repeats, else anybody's, else firsts.
+    """Return how often a repeat passes: the node's own repeats, else anybody's, else firsts.
 
     That a repeat is as good as a first attempt is what the last resort supposes.
     """

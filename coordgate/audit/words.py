@@ -8,8 +8,9 @@ from typing import assert_never
 
 from coordgate.audit.intervals import Interval, Rate
 from coordgate.audit.next_gate import DETECTION, FALSE_ALARM
+from coordgate.audit.parts import UNKNOWN
 from coordgate.audit.report import AuditReport, Basis, Compared, Handoff, NodeReport
-from coordgate.show import duration
+from coordgate.show import counted, duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +28,26 @@ class Section:
 
 
 def sections(report: AuditReport) -> tuple[Section, ...]:
-    """Return the report, part by part."""
-    parts = [_whole(report), _nodes(report), _handoffs(report), _spending(report)]
+    """Return the report, part by part; what there is nothing to say of is left out."""
+    parts = [_whole(report)]
+    if report.nodes:
+        parts += [_nodes(report), _handoffs(report), _spending(report)]
     if report.gates:
         parts.append(_gates(report))
-    parts.append(_next(report))
+    if report.nodes:
+        parts.append(_next(report))
     return tuple(parts)
 
 
 def percent(value: float) -> str:
-    """Return a share in percent, with as many digits as tell it from 100."""
-    text = f"{value * 100:.1f}%"
-    if text == "100.0%" and value < 1:
-        text = f"{value * 100:.3f}%"
-    return text
+    """Return a share in percent: never 100% of what is less than all, nor 0% of what is more."""
+    if value in {0, 1}:
+        return f"{value:.1%}"
+    for digits in (1, 3):
+        text = f"{value:.{digits}%}"
+        if float(text[:-1]) not in {0, 100}:
+            return text
+    return "<0.001%" if value < 0.5 else ">99.999%"
 
 
 def of_rate(rate: Rate) -> str:
@@ -65,6 +72,8 @@ def named(handoff: Handoff) -> str:
 
 
 def _whole(report: AuditReport) -> Section:
+    if not report.completed.n:  # nothing has ended
+        return Section("End to end", notes=(_counted(report),))
     rows = [
         ("completed", str(report.completed.n), of_rate(report.completed)),
         ("accepted", str(report.accepted.n), of_rate(report.accepted)),
@@ -80,9 +89,9 @@ def _whole(report: AuditReport) -> Section:
             (f"observed ({basis}){title}", str(compared.observed.n), of_rate(compared.observed)),
             (f"gap{title}", "", points(compared.gap)),
         ]
-    notes = [_counted(report), f"Gap: {meaning(report.compared, report.basis)}"]
+    notes = [_counted(report), f"Gap: {_meaning(report, report.compared, report.basis)}"]
     if report.compared != report.first_pass:
-        notes.append(f"Gap, first attempts: {meaning(report.first_pass, 'accepted')}")
+        notes.append(f"Gap, first attempts: {_meaning(report, report.first_pass, 'accepted')}")
     if report.correct is None:
         notes.append(
             "Accepted is not correct: it says that the gates passed. Labels say what is correct."
@@ -109,20 +118,24 @@ def _counted(report: AuditReport) -> str:
         )
         if count
     ]
-    counted = "1 run" if runs.total == 1 else f"{runs.total} runs"
-    return f"{counted}: {', '.join(said)}." if said else "No runs yet."
+    return f"{counted(runs.total, 'run')}: {', '.join(said)}." if said else "No runs yet."
 
 
-def meaning(compared: Compared, basis: Basis) -> str:
+def _meaning(report: AuditReport, compared: Compared, basis: Basis) -> str:
     """Return what a difference of product and observed rate means, in a sentence or two."""
     match compared.decided:
+        case "tied" if len(report.nodes) == 1:
+            return "only one node has run, so there are no parts to compare the whole with."
         case "tied":
             return (
-                "cannot be told: each failure ended its run, so what would have come after it is "
-                "not known, and both figures are one. First attempts, mode observe, or labels tell."
+                "cannot be told: after a failure nothing else was tried in any run, so whether "
+                "failures come together is not known. First attempts (where a policy repeats them) "
+                "or runs in mode observe tell."
             )
         case "undecided" if compared.gap.estimate is None:
             return "nothing is known of it yet."
+        case "undecided" if compared.product.estimate == compared.observed.estimate == 1:
+            return "none is shown: nothing has failed so far."
         case "undecided":
             return (
                 "none is shown: the whole may be what the product of its parts says, or differ by "
@@ -194,9 +207,10 @@ def _handoffs(report: AuditReport) -> Section:
         (named(each), str(each.first_pass.n), of_rate(each.first_pass), of_rate(each.accepted))
         for each in report.handoffs
     )
-    return Section(
-        "Handoffs", ("handoff", "n", "first pass", "accepted"), rows, (weakest_words(report),)
-    )
+    notes = [weakest_words(report)]
+    if any(each.consumer == UNKNOWN for each in report.handoffs):
+        notes.append(f"{UNKNOWN}: it has never handed over, so to whom it would have is not known.")
+    return Section("Handoffs", ("handoff", "n", "first pass", "accepted"), rows, tuple(notes))
 
 
 def weakest_words(report: AuditReport) -> str:
@@ -210,15 +224,18 @@ def weakest_words(report: AuditReport) -> str:
     if len(weakest.candidates) < 2:
         return "Weakest handoff: there are no two to compare."
     names = _listed([named(each) for each in weakest.candidates])
+    two = "the two" if len(weakest.candidates) == 2 else "the first two"
     more = (
-        "those two have been equal so far, so no number can be given"
+        f"{two} are equal so far, so how many more runs would tell is not known"
         if weakest.more_runs is None
-        else f"about {weakest.more_runs:,} more runs would tell the first two apart"
+        else f"about {counted(weakest.more_runs, 'more run')} would tell {two} apart"
     )
     return f"Weakest handoff: undecided between {names}; {more}."
 
 
 def _listed(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
     if len(names) > 4:
         return f"{', '.join(names[:3])} and {len(names) - 3} others"
     return f"{', '.join(names[:-1])} and {names[-1]}"
@@ -254,7 +271,9 @@ def _next(report: AuditReport) -> Section:
         silent = [node.node for node in report.nodes if not node.gates]
         note = "No gate is expected to bring anything, by what was seen."
         if silent and report.correct is None:
-            note += f" Of {_all(silent)} nothing is known: no gate looks, and there are no labels."
+            note += (
+                f" Of {_listed(silent)} nothing is known: no gate looks, and there are no labels."
+            )
         return Section("Next gate", notes=(note,))
     rows = tuple(
         (
@@ -277,10 +296,6 @@ def _next(report: AuditReport) -> Section:
             f"have found, or {DETECTION:.0%} of what only labels have.",
         ),
     )
-
-
-def _all(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else _listed(names)
 
 
 def _amount(amount: Interval) -> str:

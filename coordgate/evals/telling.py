@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from coordgate.audit.intervals import Rate
-from coordgate.audit.words import points
+from coordgate.audit.words import of_rate, points
 from coordgate.evals.summary import EvalReport, VariantReport
-from coordgate.show import duration
+from coordgate.show import counted, duration
 
 _ROWS: tuple[tuple[str, Callable[[VariantReport], str]], ...] = (
-    ("correct", lambda each: share(each.correct)),
+    ("correct", lambda each: of_rate(each.correct)),
     ("failed", lambda each: str(each.failed)),
     ("asked a person", lambda each: str(each.waiting)),
     ("attempts per correct answer", lambda each: _number(each.attempts_per_correct)),
@@ -23,7 +22,9 @@ _ROWS: tuple[tuple[str, Callable[[VariantReport], str]], ...] = (
 
 def lines(found: EvalReport) -> Iterator[str]:
     """Yield an eval in words."""
-    yield f"{found.cases} cases, each {found.runs} times; experiment {found.experiment}"
+    each = "each " if found.cases > 1 else ""
+    times = "once" if found.runs == 1 else f"{found.runs} times"
+    yield f"{counted(found.cases, 'case')}, {each}{times}; experiment {found.experiment}"
     yield f"runs in {found.store}"
     yield ""
     yield f"{'':28}" + "".join(f"{each.variant:>28}" for each in found.variants)
@@ -31,8 +32,8 @@ def lines(found: EvalReport) -> Iterator[str]:
     most = min(len(each.pass_at) for each in found.variants)
     if most > 1:
         rows[1:1] = [
-            (f"pass@{most} (ever correct)", lambda each: share(each.ever)),
-            (f"pass^{most} (always correct)", lambda each: share(each.always)),
+            (f"pass@{most} (ever correct)", lambda each: of_rate(each.ever)),
+            (f"pass^{most} (always correct)", lambda each: of_rate(each.always)),
         ]
     for name, told in rows:
         cells = [told(each) for each in found.variants]
@@ -41,13 +42,6 @@ def lines(found: EvalReport) -> Iterator[str]:
     if found.gain is not None:
         yield ""
         yield f"guarded less bare, on the same cases and seeds: {points(found.gain)}"
-
-
-def share(given: Rate) -> str:
-    """Return a rate and its interval."""
-    if given.estimate is None:
-        return "-"
-    return f"{given.estimate:.1%} [{given.low:.1%}, {given.high:.1%}]"
 
 
 def _number(given: float | None) -> str:

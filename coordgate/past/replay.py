@@ -18,6 +18,7 @@ from coordgate.past.nodes import GuardedNode, guarded_nodes, path_of
 from coordgate.past.served import Player, served
 from coordgate.past.tape import Diverged, NotInRecord, Tape
 from coordgate.record import Attempt, Run, Transition
+from coordgate.show import counted
 from coordgate.statekey import ROOT
 from coordgate.stores import Store
 
@@ -271,7 +272,7 @@ def _told(attempt: Attempt) -> str:
 
 def lines(found: Replay) -> Iterator[str]:
     """Yield what came of a replay, in words."""
-    count = f"{found.transitions} transition{'s' if found.transitions != 1 else ''}"
+    count = counted(found.transitions, "transition")
     match found.result:
         case "same":
             yield f"the same: {count}"

@@ -7,14 +7,16 @@ from dataclasses import asdict
 from typing import Any
 
 from coordgate.audit.intervals import rate
+from coordgate.audit.words import of_rate
 from coordgate.past.backtest import Backtest, Change, GateTurn, Retries
 from coordgate.past.labelled import Confusion
-from coordgate.show import duration, printable
+from coordgate.show import counted, duration, printable
 
 
 def lines(found: Backtest, *, limit: int | None = None) -> Iterator[str]:
     """Yield a backtest in words, with at most `limit` of its changes."""
-    yield f"{found.outputs} recorded outputs of {found.runs} runs, judged by today's gates"
+    outputs, runs = counted(found.outputs, "recorded output"), counted(found.runs, "run")
+    yield f"{outputs} of {runs}, judged by today's gates"
     width = max([24, *(len(f"{turn.node}: {turn.gate}") for turn in found.gates)])
     yield ""
     yield f"{'GATE':{width}}  {'REJECTED THEN':>14}  {'NOW':>14}  {'NEWLY REJECTED':>14}  PASSED"
@@ -63,14 +65,11 @@ def _labelled(found: Backtest) -> Iterator[str]:
 def _beside(then: Confusion, now: Confusion) -> Iterator[str]:
     for when, each in (("then", then), ("now", now)):
         precision, recall = (_share(*pair) for pair in (each.of_rejected, each.of_wrong))
-        yield f"    {when:5} precision {precision:30} recall {recall}"
+        yield f"    {when:5} precision {precision:36} recall {recall}"
 
 
 def _share(count: int, total: int) -> str:
-    seen = rate(count, total)
-    if seen.estimate is None:
-        return "- (none)"
-    return f"{seen.estimate:.0%} [{seen.low:.0%}, {seen.high:.0%}] ({count} of {total})"
+    return f"{of_rate(rate(count, total))} ({count} of {total})" if total else "- (none)"
 
 
 def _total(each: Confusion) -> int:

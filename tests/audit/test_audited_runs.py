@@ -30,7 +30,7 @@ from coordgate import (
     guard,
 )
 from coordgate.audit import audit
-from coordgate.audit.intervals import rate
+from coordgate.audit.intervals import Interval, rate
 from coordgate.labels import Label, labels_beside, write_labels
 from coordgate.stores import MemoryStore, Store, open_store
 from coordgate.testing import scripted
@@ -102,11 +102,11 @@ def test_policies_are_told_apart_by_rung() -> None:
 
 
 def test_a_run_stopped_by_each_failure_cannot_tell_the_gap(tmp_path: Path) -> None:
-    """Where each failure ends its run, product and observed rate are one number, and it says so."""
+    """Where each failure ends its run, product and observed are one number, and it is no gap."""
     record(tmp_path / "t.db", {"a": 0.9, "b": 0.8}, runs=60)
     report = audit(tmp_path / "t.db")
     assert report.product.estimate == pytest.approx(report.observed.estimate)
-    assert (report.gap.estimate, report.gap.low, report.gap.high) == (0, 0, 0)
+    assert report.gap == Interval(None, -1.0, 1.0)
     assert report.compared.decided == "tied"
 
 
@@ -228,7 +228,7 @@ def test_a_bad_input_is_laid_to_who_handed_it_over() -> None:
     assert handoff(report, "__start__", "make_a").accepted.estimate == 1.0
     (proposed,) = report.next_gates
     assert (proposed.producer, proposed.loss.successes) == ("make_a", 1)
-    assert "refused by who was handed them" in proposed.reason
+    assert "1 of 3 was refused by who was handed it" in proposed.reason
 
 
 def test_nodes_of_a_subgraph_are_counted_where_they_fail() -> None:

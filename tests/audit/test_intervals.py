@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from intervals import RATES, SIZES, WAYS, Covered, points
 from scipy.stats import binom, binomtest
-from simulated import RATES, SIZES, WAYS, Covered, points
 
 from coordgate.audit.comparison import Sample, compare, effective_size
 from coordgate.audit.intervals import Floats, Rate, difference, limits, rate
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(("successes", "n"), [(186, 200), (500, 1000), (700, 2000), (140, 200)])
@@ -118,7 +124,7 @@ def test_a_path_cut_short_is_not_taken_for_a_short_path() -> None:
     )
     assert found.product.estimate == pytest.approx(found.observed.estimate) == 135 / 200
     assert found.tied
-    assert (found.gap.low, found.gap.high) == (0, 0)
+    assert (found.gap.low, found.gap.high) == (-1, 1)
 
 
 def test_failures_that_come_together_are_shown() -> None:
@@ -158,3 +164,26 @@ def test_intervals_cover_as_they_say_on_average(coverage: list[Covered], what: s
     shares = [each.share for each in coverage if each.what == what and each.n >= 100]
     assert len(shares) >= 30
     assert 0.94 < float(np.mean(shares)) < 0.976
+
+
+def test_the_page_is_what_the_command_writes(tmp_path: Path) -> None:
+    """`make intervals` writes the table of docs/audit.md, figures aside, and what it comes to."""
+    page = tmp_path / "audit.md"
+    page.write_text("before\n<!-- intervals -->\n\n<!-- end -->\nafter\n")
+    command = [sys.executable, "evidence/intervals.py", "--audits", "3", "--page", str(page)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603 - ours
+    told, written = (
+        re.search("<!-- intervals -->.*<!-- end -->", text.read_text(), re.DOTALL)
+        for text in (ROOT / "docs" / "audit.md", page)
+    )
+    assert told is not None
+    assert written is not None
+    assert _shape(told[0]) == _shape(written[0])
+    page.write_text("nothing to write into")
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)  # noqa: S603 - ours
+    assert "has no <!-- intervals -->" in done.stderr
+
+
+def _shape(text: str) -> str:
+    """Return a table without its figures, and without where the least of all is."""
+    return re.sub(r"[\d.,]+", "#", text.partition(" (")[0])

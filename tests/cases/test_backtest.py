@@ -293,7 +293,7 @@ def test_the_command_tells_what_has_changed(
     assert "13 recorded outputs of 10 runs" in told
     assert "3 of 13" in told
     assert "5 of 13" in told
-    assert "recall 40% [" in told
+    assert "recall 40.0% [" in told
     assert "] (2 of 5)" in told
     assert "write: few passed, now rejects: too long" in told
     assert main([*arguments, "--json"]) == 0

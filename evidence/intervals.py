@@ -1,16 +1,18 @@
 """Thousands of simulated audits: how often their intervals cover the truth.
 
-    python tests/audit/simulated.py [--audits 4000] [--seed 1]
+`python evidence/intervals.py [--audits N] [--seed N] [--page FILE]`: the table of docs/audit.md is
+what this writes there, and the same seed gives the same.
 
-Each audit sees `n` runs of six steps of one rate, all of which run whatever the others do (mode
-observe). Four ways in which steps hang together:
+Each audit sees `n` runs of six steps of one rate. But for `stopped`, all steps run whatever the
+others do (mode observe). Five ways in which steps hang together:
 
 - `apart`: not at all;
 - `shared`: a normal variable of each run's own makes half the variance of what decides (a Gaussian
   copula of correlation 0.5);
 - `hard`: one run in ten is hard, and on hard runs fall four fifths of all failures, as far as that
   is possible (no step fails more than 95 times in 100);
-- `loop`: one node runs one to six times in a run, and its trials share half their variance.
+- `loop`: one node runs one to six times in a run, and its trials share half their variance;
+- `stopped`: not at all, and a failure ends its run (mode enforce, no policy).
 
 The audits are computed by the code of the report, all at once.
 """
@@ -18,10 +20,12 @@ The audits are computed by the code of the report, all at once.
 from __future__ import annotations
 
 import argparse
-import time
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.polynomial.hermite import hermgauss
@@ -33,7 +37,11 @@ from coordgate.audit.intervals import Floats, limits
 STEPS: Final = 6
 SIZES: Final = (20, 100, 1000)
 RATES: Final = (0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
-WAYS: Final = ("apart", "shared", "hard", "loop")
+WAYS: Final = ("apart", "shared", "hard", "loop", "stopped")
+KINDS: Final = ("rate", "product", "observed", "gap")
+PAGE: Final = Path(__file__).parents[1] / "docs" / "audit.md"
+
+Passes: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 _HALF: Final = 0.5
 _AT_ONCE: Final = 120_000
@@ -76,7 +84,10 @@ def _audits(
     if way == "loop":
         yield "rate", _loops(n, rate, audits, rng)
         return
-    passed = _passes(way, rate, (audits, n, STEPS), rng).astype(np.float64)
+    if way == "stopped":
+        yield from _stopped(n, rate, audits, rng)
+        return
+    passed = passes(way, rate, (audits, n, STEPS), rng).astype(np.float64)
     ones = np.ones_like(passed)
     whole = passed.min(-1)
     found = compare(Sample(ones, passed, ones, whole, ones[..., 0], ones[..., 0]))
@@ -91,9 +102,8 @@ def _covers(low: Floats, high: Floats, truth: float) -> Floats:
     return np.asarray((low <= truth + 1e-12) & (truth - 1e-12 <= high), np.float64)
 
 
-def _passes(
-    way: str, rate: float, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def passes(way: str, rate: float, shape: tuple[int, ...], rng: np.random.Generator) -> Passes:
+    """Return by chance which steps pass, in which way they hang together."""
     own = (*shape[:-1], 1)
     if way == "apart":
         return rng.random(shape) < rate
@@ -124,7 +134,7 @@ def _whole(way: str, rate: float) -> float:
 
 
 def _loops(n: int, rate: float, audits: int, rng: np.random.Generator) -> Floats:
-    passed = _passes("shared", rate, (audits, n, STEPS), rng)
+    passed = passes("shared", rate, (audits, n, STEPS), rng)
     times = rng.integers(1, STEPS + 1, (audits, n))
     run = np.arange(STEPS) < times[..., None]
     tried = times.astype(np.float64)
@@ -133,33 +143,77 @@ def _loops(n: int, rate: float, audits: int, rng: np.random.Generator) -> Floats
     return _covers(*limits(good.sum(-1) / tried.sum(-1), worth), rate)
 
 
+def _stopped(
+    n: int, rate: float, audits: int, rng: np.random.Generator
+) -> Iterator[tuple[str, Floats]]:
+    found = compare(stopping(passes("apart", rate, (audits, n, STEPS), rng)))
+    yield "product", _covers(found.product.low, found.product.high, rate**STEPS)
+    yield "observed", _covers(found.observed.low, found.observed.high, rate**STEPS)
+
+
+def stopping(passes: Passes) -> Sample:
+    """Return runs in which the first step that does not pass is the last."""
+    passed = np.logical_and.accumulate(passes, -1).astype(np.float64)
+    tried = np.concatenate([np.ones_like(passed[..., :1]), passed[..., :-1]], -1)
+    whole = passed[..., -1]
+    return Sample(tried, passed, passed, whole, whole, np.ones_like(whole))
+
+
+def table(found: Sequence[Covered]) -> str:
+    """Return the least coverage over the rates and the average, as a Markdown table."""
+    lines = [
+        f"| steps | interval | {' | '.join(f'{n:,} runs' for n in SIZES)} |",
+        f"|---|---|{'---|' * len(SIZES)}",
+    ]
+    for way in WAYS:
+        for what in KINDS:
+            cells: list[str] = []
+            for n in SIZES:
+                shares = [c.share for c in found if (c.way, c.what, c.n) == (way, what, n)]
+                cells += [f"{min(shares):.1%}, {np.mean(shares):.1%}"] if shares else []
+            if cells:
+                lines.append(f"| {way} | {what} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def summary(found: Sequence[Covered]) -> str:
+    """Return the averages over the grid at 100 runs and more, and the least of all, in words."""
+    least = min(found, key=lambda each: each.share)
+    averages = {
+        what: float(np.mean([each.share for each in found if each.what == what and each.n >= 100]))
+        for what in KINDS
+    }
+    return (
+        f"At 100 runs and more the average over the grid is {averages['rate']:.1%} for rates, "
+        f"{averages['product']:.1%} for products,\n{averages['observed']:.1%} for observed rates "
+        f"and {averages['gap']:.1%} for gaps. The least of all points is {least.share:.1%} "
+        f"({least.way}, {least.what}, {least.n:,} runs, {least.rate})."
+    )
+
+
 def main() -> None:
-    """Simulate, and print coverage as a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--audits", type=int, default=4000)
-    parser.add_argument("--seed", type=int, default=1)
+    """Simulate, and write the table into the page."""
+    parser = argparse.ArgumentParser(description="Simulate what docs/audit.md says of intervals.")
+    parser.add_argument("--audits", type=int, default=4000, help="at each point, at least")
+    parser.add_argument("--seed", type=int, default=1, help="of all chance")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page with the table")
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
-    began = time.perf_counter()
-    print("| steps | interval | runs | least, at rate | average |")  # noqa: T201
-    print("|---|---|---|---|---|")  # noqa: T201
-    everything: dict[str, list[float]] = {}
+    found: list[Covered] = []
     for way in WAYS:
         for n in SIZES:
-            found = list(points(way, n, arguments.audits, rng))
-            for what in dict.fromkeys(each.what for each in found):
-                these = [each for each in found if each.what == what]
-                least = min(these, key=lambda each: each.share)
-                average = float(np.mean([each.share for each in these]))
-                print(  # noqa: T201
-                    f"| {way} | {what} | {n} | {least.share:.1%}, {least.rate} | {average:.1%} |"
-                )
-                if n >= 100:
-                    everything.setdefault(what, []).append(average)
-    for what, averages in everything.items():
-        print(f"{what}: {np.mean(averages):.2%} on average at 100 and 1000 runs")  # noqa: T201
-    every = [each for averages in everything.values() for each in averages]
-    print(f"all: {np.mean(every):.2%}; {time.perf_counter() - began:.0f} s")  # noqa: T201
+            sys.stderr.write(f"{way}, {n} runs\n")
+            found += points(way, n, arguments.audits, rng)
+    told = (
+        f"{arguments.audits:,} audits or a few more at each point, seed {arguments.seed}:\n\n"
+        f"{table(found)}\n\n{summary(found)}"
+    )
+    text = arguments.page.read_text(encoding="utf-8")
+    pattern = re.compile(r"(<!-- intervals -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"{arguments.page} has no <!-- intervals --> ... <!-- end -->")
+    written = pattern.sub(lambda match: match[1] + told + match[2], text)
+    arguments.page.write_text(written, encoding="utf-8")
 
 
 if __name__ == "__main__":
