@@ -14,6 +14,7 @@ from coordgate.errors import CoordgateError
 
 COMMANDS: Final = {
     "show": ("coordgate.commands.show", "show the recorded runs, or the transitions of one"),
+    "view": ("coordgate.commands.view", "show the records in a browser"),
     "cost": ("coordgate.commands.cost", "which node, model or run burns the budget, and wastes it"),
     "audit": ("coordgate.commands.audit", "how reliable are handoffs and whole, what gate next"),
     "check": ("coordgate.commands.check", "are agreed rates met? for CI"),
@@ -39,6 +40,7 @@ examples:
   coordgate show traces.db --failed        only runs in which something failed
   coordgate show traces.db latest --json   for machines; docs/cli.md tells the keys
   coordgate show traces.db --follow        what is recorded from now on, as it comes
+  coordgate view traces.db                 all of it in a browser
   coordgate cost traces.db                 which node burns the budget, and what was wasted
   coordgate audit traces.db                how reliable each handoff is, and the whole
   coordgate check traces.db --slo slo.toml whether agreed rates are met

@@ -137,12 +137,7 @@ class GuardedWrite(lg.ChannelWrite):
             return
         turn = ladder.turn
         if isinstance(turn, Turn) and turn is not RUNNING.get():
-            try:
-                turn.commit(config)
-            except HandoffError as error:
-                turn.end()
-                ladder.give_up(error, "contract")
-                raise
+            turn.commit(config)
 
 
 def _drive(flow: Handover) -> Any:

@@ -299,9 +299,7 @@ def _guarded_subgraph(where: str, node: Any, part: GraphGuard) -> Any:
 
 
 def _known(app: Any) -> frozenset[str] | None:
-    if not hasattr(app, "builder"):
-        return None
-    return frozenset({*app.nodes, END}) - {START}
+    return frozenset({*app.nodes, END}) if hasattr(app, "builder") else None
 
 
 def _annotated(app: Any, function: Any) -> Contract | None:

@@ -72,7 +72,8 @@ class _Static(StaticFiles):
 
 def _not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _error(request, error.status_code, str(error.detail))
+    said = "there is no such page" if error.detail == "Not Found" else error.detail
+    return _error(request, error.status_code, said)
 
 
 def _failed(request: Request, error: Exception) -> Response:

@@ -84,6 +84,8 @@ class Site:
     """The navigation."""
     csrf: str = field(repr=False)
     """What each form must hold in a hidden field named `csrf`."""
+    patience: float = 0.05
+    """How many seconds a page searches before it shows what it has."""
 
 
 def site_of(request: Request) -> Site:
@@ -161,6 +163,11 @@ def cut(text: str | None, most: int = MOST_SHOWN) -> str:
     return text if len(text) <= most else text[:most] + "…"
 
 
+def short(id: str) -> str:
+    """Return an id short enough for a table: its beginning and its end, which tell it apart."""
+    return id if len(id) <= 18 else f"{id[:8]}…{id[-6:]}"
+
+
 def kind(status: str) -> Kind:
     """Return how a status or an outcome is coloured."""
     return _KINDS.get(status, ("plain", ""))[0]
@@ -198,6 +205,7 @@ def _templates() -> Environment:
     )
     filters: dict[str, Callable[..., Any]] = {
         "cut": cut,
+        "short": short,
         "kind": kind,
         "sign": sign,
         "moment": moment,

@@ -100,10 +100,6 @@ class Security:
             return _refused(
                 421, "this viewer answers only to this machine's own names, such as 127.0.0.1"
             )
-        name, value = self._cookie
-        given = cookie_parser(headers.get("cookie", "")).get(name, "")
-        if hmac.compare_digest(given.encode(), value.encode()):
-            return None
         asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         tokens = [value for name, value in asked if name == "token"]
         if tokens and hmac.compare_digest(
@@ -120,6 +116,10 @@ class Security:
                 secure=scope.get("scheme") == "https",
             )
             return response
+        name, value = self._cookie
+        given = cookie_parser(headers.get("cookie", "")).get(name, "")
+        if hmac.compare_digest(given.encode("utf-8", "replace"), value.encode()):
+            return None
         return _refused(
             401, "this viewer wants its token: open the address that `coordgate view` printed"
         )

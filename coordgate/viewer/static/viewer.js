@@ -50,6 +50,19 @@
     "/": () => document.querySelector("[data-search]")?.focus(),
   };
 
+  // A search that goes on by itself can be stopped.
+  const showStops = () => {
+    for (const each of document.querySelectorAll("[data-stop]")) each.hidden = false;
+  };
+  showStops();
+  document.addEventListener("htmx:afterSwap", showStops);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-stop]");
+    if (!button) return;
+    htmx.trigger(button.closest("[hx-get]"), "htmx:abort");
+    button.remove();
+  });
+
   const isTyping = (target) =>
     target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
 
