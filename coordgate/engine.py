@@ -137,7 +137,12 @@ class GuardedWrite(lg.ChannelWrite):
             return
         turn = ladder.turn
         if isinstance(turn, Turn) and turn is not RUNNING.get():
-            turn.commit(config)
+            try:
+                turn.commit(config)
+            except HandoffError as error:
+                turn.end()
+                ladder.give_up(error, "contract")
+                raise
 
 
 def _drive(flow: Handover) -> Any:

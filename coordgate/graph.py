@@ -299,7 +299,9 @@ def _guarded_subgraph(where: str, node: Any, part: GraphGuard) -> Any:
 
 
 def _known(app: Any) -> frozenset[str] | None:
-    return frozenset({*app.nodes, END}) if hasattr(app, "builder") else None
+    if not hasattr(app, "builder"):
+        return None
+    return frozenset({*app.nodes, END}) - {START}
 
 
 def _annotated(app: Any, function: Any) -> Contract | None:

@@ -15,7 +15,8 @@ from langgraph.types import Command
 
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Judgement
-from coordgate.gates.route import Classifier, Decision, decide
+from coordgate.gates.route import Classifier, Decision, decide, is_number
+from coordgate.gates.values import is_mapping, said_of
 from coordgate.node import note
 
 
@@ -80,7 +81,7 @@ class Router:
         return decide(answer, self.routes, at_least=self._at_least, default=self.default)
 
     def _failed(self, error: Exception) -> Decision:
-        reason = f"the classifier raised {type(error).__name__}: {error}"
+        reason = f"the classifier raised {said_of(error)}"
         return Decision(self.default, None, None, {}, reason)
 
     def _noted(self, decision: Decision, began: float, state: Any) -> Decision:
@@ -124,14 +125,14 @@ def router(
     Raises:
         ConfigurationError: there is no route, or the floor is no number.
     """
-    for label, target in routes.items():
-        if not isinstance(label, str) or not isinstance(target, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
-            raise ConfigurationError(f"router: routes={{{label!r}: {target!r}}}: map text to nodes")
-    if not routes or not callable(classify):
+    if not is_mapping(routes) or not routes or not callable(classify):
         raise ConfigurationError(
             'router: give routes={"label": "node"} and classify, a function of the state'
         )
-    if at_least is not None and (isinstance(at_least, bool) or at_least != at_least):
+    for label, target in (*routes.items(), ("default", default)):
+        if not isinstance(label, str) or not isinstance(target, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+            raise ConfigurationError(f"router: {label!r} goes to {target!r}; give a node's name")
+    if at_least is not None and not is_number(at_least):
         raise ConfigurationError(f"router: at_least={at_least!r} is not a number")
     return Router(routes, classify, at_least=at_least, default=default, name=name)
 

@@ -226,7 +226,8 @@ class Turn(HandingOver):
         node = self.node
         violations = node.misled(goto, self.shipped)
         if violations:
-            self._fail("violated", [str(v) for v in violations])
+            said = [str(v) for v in violations]
+            self._fail("violated", [each for each in said if each not in self.raw.reasons])
             if node.enforces:
                 raise ContractViolation(node.name, violations, direction="route")
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 try:
     import numpy as np
     from numpy.typing import NDArray
-    from scipy.special import gammaincinv, ndtri  # type: ignore[import-untyped]
+    from scipy.special import betainc, gammaincinv, ndtri  # type: ignore[import-untyped]
 except ImportError as missing:
     raise ImportError(
         "the audit of recorded runs needs scipy; install it with `pip install 'coordgate[audit]'`"
@@ -102,6 +102,50 @@ def rate(
         return Rate(0, 0, None, 0.0, 1.0)
     low, high = limits(successes / n, n if effective is None else effective, confidence)
     return Rate(n, successes, successes / n, float(low), float(high))
+
+
+def worth(given: Rate) -> float:
+    """Return how many independent trials a rate's trials are worth, as its interval has it.
+
+    It stands in the limit that lies away from the nearer edge, which is Wilson's own and solves
+    (estimate - limit)^2 = z^2 limit (1 - limit) / n.
+    """
+    if given.estimate is None:
+        return 0.0
+    limit = given.low if given.estimate >= 0.5 else given.high
+    return deviate(CONFIDENCE) ** 2 * limit * (1 - limit) / (given.estimate - limit) ** 2
+
+
+def at(given: Rate, confidence: float) -> Rate:
+    """Return a rate with its interval at another confidence."""
+    if given.estimate is None:
+        return given
+    low, high = limits(given.estimate, worth(given), confidence)
+    return Rate(given.n, given.successes, given.estimate, float(low), float(high))
+
+
+def chance_of_fewer(given: Rate, true: float) -> float:
+    """Return how likely as few as these come out well, or fewer, where the rate is `true`.
+
+    The binomial tail (Clopper and Pearson 1934), of as many trials as they are worth (Korn and
+    Graubard 1998).
+    """
+    if given.estimate is None or true <= 0:
+        return 1.0
+    n = worth(given)
+    good = given.estimate * n
+    return 1.0 if given.estimate >= 1 else float(betainc(n - good, good + 1, 1 - true))
+
+
+def chance_of_more(given: Rate, true: float) -> float:
+    """Return how likely as many as these come out well, or more, where the rate is `true`."""
+    if given.estimate is None or true >= 1:
+        return 1.0
+    if true <= 0:
+        return 0.0
+    n = worth(given)
+    good = given.estimate * n
+    return 1.0 if given.estimate <= 0 else float(betainc(good, n - good + 1, true))
 
 
 def most_events(events: Any, confidence: float = CONFIDENCE) -> Floats:

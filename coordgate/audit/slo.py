@@ -1,15 +1,22 @@
-"""Service levels: rates that were agreed, and whether an audit shows them met or missed."""
+"""Service levels: rates that were agreed, and whether an audit shows them met or missed.
+
+A check of many rates errs no more often than one of a single rate. That rates are missed is shown
+by Holm's method (1979) over exact tests, so that a check of rates that are all kept is failed by
+chance at most 1 time in 40, however many they are and however they hang together. That all are met
+is shown by each one's own test, since all must be (Berger 1982): a check is passed though a rate is
+not kept at most 1 time in 40.
+"""
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from coordgate.audit.intervals import Rate
+from coordgate.audit.intervals import Rate, chance_of_fewer, chance_of_more
 from coordgate.audit.report import AuditReport
 from coordgate.contract import nearest
 from coordgate.errors import ConfigurationError
@@ -18,6 +25,9 @@ Verdict = Literal["met", "missed", "undecided"]
 
 _WHOLE: Final = ("completed", "accepted", "first_pass", "correct")
 _PART: Final = ("first_pass", "accepted")
+
+CHANCE: Final = 1 / 40
+"""How often at most a check may err, either way."""
 
 _NOTHING: Final = Rate(0, 0, None, 0.0, 1.0)
 
@@ -50,7 +60,7 @@ class Checked:
     seen: Rate
     """What was seen."""
     verdict: Verdict
-    """`met` if the whole interval lies at or above what was agreed, `missed` if all below."""
+    """What is shown of it, among all rates that are checked together."""
     nearest: str = ""
     """What is recorded under a name that is near, where nothing is under this one."""
 
@@ -115,7 +125,37 @@ def _rates(
 
 def check(report: AuditReport, agreed: tuple[Agreed, ...]) -> tuple[Checked, ...]:
     """Return each agreed rate with what the audit shows of it."""
-    return tuple(_checked(each, _seen(report, each), _near(report, each)) for each in agreed)
+    seen = [_seen(report, each) for each in agreed]
+    verdicts = verdicts_of(seen, [each.at_least for each in agreed])
+    return tuple(
+        Checked(each, rate, verdict, "" if rate.n else _near(report, each))
+        for each, rate, verdict in zip(agreed, seen, verdicts, strict=True)
+    )
+
+
+def verdicts_of(seen: Sequence[Rate], at_least: Sequence[float]) -> list[Verdict]:
+    """Return the verdict on each of several rates that are checked together."""
+    pairs = list(zip(seen, at_least, strict=True))
+    shown = _holm([chance_of_fewer(rate, agreed) for rate, agreed in pairs if rate.n], CHANCE)
+    verdicts: list[Verdict] = []
+    for rate, agreed in pairs:
+        if not rate.n:
+            verdicts.append("undecided")
+        elif chance_of_fewer(rate, agreed) <= shown:
+            verdicts.append("missed")
+        else:
+            verdicts.append("met" if chance_of_more(rate, agreed) <= CHANCE else "undecided")
+    return verdicts
+
+
+def _holm(chances: Sequence[float], level: float) -> float:
+    """Return up to which chance a finding counts as shown among several; -1 if none does."""
+    shown = -1.0
+    for before, chance in enumerate(sorted(chances)):
+        if chance > level / (len(chances) - before):
+            break
+        shown = chance
+    return shown
 
 
 def _near(report: AuditReport, agreed: Agreed) -> str:
@@ -127,15 +167,6 @@ def _near(report: AuditReport, agreed: Agreed) -> str:
         case "handoffs":
             pairs = [f"{each.producer} -> {each.consumer}" for each in report.handoffs]
             return nearest(agreed.name, pairs)
-
-
-def _checked(agreed: Agreed, seen: Rate, near: str) -> Checked:
-    verdict: Verdict = "undecided"
-    if seen.n and seen.low >= agreed.at_least:
-        verdict = "met"
-    elif seen.n and seen.high < agreed.at_least:
-        verdict = "missed"
-    return Checked(agreed, seen, verdict, "" if seen.n else near)
 
 
 def _seen(report: AuditReport, agreed: Agreed) -> Rate:

@@ -8,12 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from coordgate.audit.comparison import Comparison, Sample, compare, effective_size
+from coordgate.audit.comparison import Comparison, Sample, compare
 from coordgate.audit.intervals import (
     CONFIDENCE,
     Floats,
     Interval,
     Rate,
+    at,
     deviate,
     difference,
     rate,
@@ -116,8 +117,8 @@ def weakest(handoffs: Sequence[Handoff], seen: Table, runs: int) -> Weakest:
     rivals: list[Handoff] = []
     for other, handoff in others:
         apart = difference(
-            _at(handoff.first_pass, seen, other, confidence),
-            _at(lowest.first_pass, seen, place, confidence),
+            at(handoff.first_pass, confidence),
+            at(lowest.first_pass, confidence),
             _correlation(seen, other, place),
         )
         if apart.low <= 0:
@@ -127,21 +128,6 @@ def weakest(handoffs: Sequence[Handoff], seen: Table, runs: int) -> Weakest:
     second = next(other for other, handoff in others if handoff in rivals)
     needed = _runs_needed(seen, place, second, deviate(confidence), runs)
     return Weakest(None, (lowest, *rivals), needed)
-
-
-def _at(given: Rate, seen: Table, unit: int, confidence: float) -> Rate:
-    """Return a rate with its interval at another level, its trials worth as many as before."""
-    from_runs = effective(given, seen, unit)
-    return rate(given.successes or 0, given.n, effective=from_runs, confidence=confidence)
-
-
-def effective(given: Rate, seen: Table, unit: int) -> float:
-    """Return how many independent trials a handoff's first passes are worth."""
-    tried, passed = seen.tried[:, unit], seen.at_once[:, unit]
-    known = float((seen.weight * tried).sum())
-    if known == 0:
-        return given.n
-    return max(1.0, given.n * float(effective_size(tried, passed, seen.weight)) / known)
 
 
 def _pulls(seen: Table, unit: int) -> Floats:

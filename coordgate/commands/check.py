@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.description = (
         "Compare what was recorded with agreed rates. Exit codes: 0 all are shown to be met, "
-        "1 one is shown to be missed, 3 the runs do not decide, 2 wrong usage."
+        "1 one is shown to be missed, 3 the runs do not decide, 2 wrong usage. However many rates "
+        "there are, by chance alone a check is failed, or passed, at most 1 time in 40."
     )
     parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
     parser.add_argument("--slo", metavar="FILE", required=True, help="the agreed rates, as TOML")
@@ -55,7 +56,8 @@ def _line(checked: Checked) -> Text:
     found = (
         f"{of_rate(seen)} of {seen.n}" if seen.n else f"nothing was recorded of it{checked.nearest}"
     )
-    line.append(
-        f"  {printable(agreed.title)}: at least {percent(agreed.at_least)} agreed, {found}", ""
-    )
+    if checked.verdict == "undecided" and seen.n:
+        beyond = seen.high < agreed.at_least or seen.low >= agreed.at_least
+        found += ", which may be chance" if beyond else ""
+    line.append(f"  {printable(agreed.title)}: at least {percent(agreed.at_least)} agreed, {found}")
     return line

@@ -80,7 +80,7 @@ def _read(answer: object) -> tuple[str | None, float | None, Mapping[str, float]
         return answer, None, {}
     if isinstance(answer, tuple):
         pair: tuple[Any, ...] = answer  # pyright: ignore[reportUnknownVariableType] - isinstance leaves it open
-        if len(pair) != 2 or not isinstance(pair[0], str) or not _is_number(pair[1]):
+        if len(pair) != 2 or not isinstance(pair[0], str) or not is_number(pair[1]):
             return None, None, {}
         return pair[0], float(pair[1]), {pair[0]: float(pair[1])}
     if not is_mapping(answer) or not answer or not _all_numbers(answer):
@@ -96,12 +96,13 @@ def _ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(scores.items(), key=lambda item: -item[1])
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value can be a score: a number, and not NaN."""
     return not isinstance(value, bool) and isinstance(value, Real) and value == value
 
 
 def _all_numbers(scores: Mapping[Any, Any]) -> bool:
-    return all(_is_number(score) for score in scores.values())
+    return all(is_number(score) for score in scores.values())
 
 
 def _shown(value: object) -> str:
@@ -118,8 +119,11 @@ def by_rules(rules: Mapping[str, Callable[[Any], object]]) -> Classifier:
     Raises:
         ConfigurationError: there is no rule.
     """
-    if not rules:
-        raise ConfigurationError("by_rules: give at least one label and its predicate")
+    if not is_mapping(rules) or not rules or not all(map(callable, rules.values())):
+        raise ConfigurationError(
+            "by_rules: give a predicate of the state for each label, "
+            '{"refund": lambda state: "refund" in state["text"]}'
+        )
     known = dict(rules)
 
     def classify(state: Any) -> Answer:
@@ -146,11 +150,17 @@ def by_example(embeddings: Any, examples: Mapping[str, Sequence[str]], *, key: s
         ConfigurationError: a label has no example.
     """
     checked_key(key, "by_example")
+    if not is_mapping(examples) or not examples:
+        raise ConfigurationError(
+            'by_example: give a list of examples for each label, {"refund": ["my money, please"]}'
+        )
     for label, texts in examples.items():
         if isinstance(texts, str) or not texts:
             raise ConfigurationError(f"by_example: give a list of examples for {label!r}")
-    if not examples:
-        raise ConfigurationError("by_example: give at least one label and its examples")
+    if not hasattr(embeddings, "embed_query"):
+        raise ConfigurationError(
+            f"by_example({type(embeddings).__name__}): give LangChain embeddings"
+        )
     pairs = [(label, text) for label, texts in examples.items() for text in texts]
     lock = threading.Lock()
     known: list[Sequence[float]] = []
@@ -179,8 +189,14 @@ def by_model(model: Any, labels: Mapping[str, str], *, key: str) -> Classifier:
         ConfigurationError: there is no label.
     """
     checked_key(key, "by_model")
-    if not labels:
-        raise ConfigurationError("by_model: give at least one label and what belongs to it")
+    if not is_mapping(labels) or not labels:
+        raise ConfigurationError(
+            'by_model: say for each label what belongs to it, {"refund": "wants money back"}'
+        )
+    if not hasattr(model, "with_structured_output"):
+        raise ConfigurationError(
+            f"by_model({type(model).__name__}): give a chat model with structured output"
+        )
     kinds = "\n".join(f"- {label}: {meaning}" for label, meaning in labels.items())
     literal: Any = Literal
     names = literal[(*labels, _NONE)]

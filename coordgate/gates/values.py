@@ -168,8 +168,8 @@ def said_of(error: Exception) -> str:
     """Return what went wrong, in one line: an error may quote all that a model answered."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        said = f"it did not answer in its schema: {f'{place}: ' if place else ''}{first['msg']}"
+        place = ".".join(map(str, (error.title, *first["loc"])))
+        said = f"ValidationError: {place}: {first['msg']}"
     else:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"

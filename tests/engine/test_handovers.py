@@ -238,6 +238,28 @@ def test_what_is_handed_up_is_gated_by_the_node_that_is_the_subgraph(how: str) -
 
 
 @both
+def test_a_goto_to_no_node_that_is_handed_up_is_the_subgraphs_failure(how: str) -> None:
+    """A handed-up goto to a node that is none fails with a cure, and is recorded as failed."""
+
+    def up(state: State) -> Command[Any]:
+        return Command(graph=Command.PARENT, goto="bb")
+
+    tracer = RecordingTracer()
+    builder = StateGraph(State)
+    builder.add_node("sub", line("x", x=up).compile(), destinations=("b",))
+    builder.add_node("b", says("b"))
+    builder.add_edge(START, "sub")
+    with pytest.raises(ContractViolation, match=r"(?s)did you mean 'b'\?.*Remedy: "):
+        run(guard(builder, tracer=tracer).compile(), how)
+    last = tracer.transitions[-1]
+    assert (last.node, last.status, [a.outcome for a in last.attempts]) == (
+        "sub",
+        "failed",
+        ["violated"],
+    )
+
+
+@both
 def test_an_entrypoint_is_a_run_of_one_transition(how: str) -> None:
     """An entrypoint is recorded as one node; its tasks are its own business."""
     tracer = RecordingTracer()

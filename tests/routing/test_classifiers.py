@@ -255,7 +255,15 @@ def test_an_async_classifier_is_awaited() -> None:
         lambda: router({"a": 3}, classify=lambda state: "x", default="human"),  # type: ignore[dict-item]
         lambda: router(ROUTES, classify="refund", default="human"),  # type: ignore[arg-type]
         lambda: router(ROUTES, classify=lambda s: "x", at_least=float("nan"), default="human"),
+        lambda: router(ROUTES, classify=lambda s: "x", at_least="0.7", default="human"),  # type: ignore[arg-type]
+        lambda: router(ROUTES, classify=lambda s: "x", default=len),  # type: ignore[arg-type]
+        lambda: router(["refund"], classify=lambda s: "x", default="human"),  # type: ignore[arg-type]
         lambda: by_rules({}),
+        lambda: by_rules({"refund": "money"}),  # type: ignore[dict-item]
+        lambda: by_example("small", {"refund": ["money"]}, key="text"),
+        lambda: by_example(LetterEmbeddings(), ["refund"], key="text"),  # type: ignore[arg-type]
+        lambda: by_model("small", LABELS, key="text"),
+        lambda: by_model(ScriptedModel(), list(LABELS), key="text"),  # type: ignore[arg-type]
         lambda: by_example(LetterEmbeddings(), {}, key="text"),
         lambda: by_example(LetterEmbeddings(), {"refund": []}, key="text"),
         lambda: by_example(LetterEmbeddings(), {"refund": "money"}, key="text"),

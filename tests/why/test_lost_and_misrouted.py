@@ -10,6 +10,7 @@ from langgraph.types import Command
 from typing_extensions import TypedDict
 
 from coordgate import ContractViolation, Fallback, NodeGuard, Policy, Reroute, feedback, guard
+from coordgate.testing import RecordingTracer
 
 
 class State(TypedDict, total=False):
@@ -64,6 +65,32 @@ def test_5_a_goto_to_no_node_is_not_a_success(caller: Caller) -> None:
     assert failed.value.direction == "route"
     assert "did you mean 'review'?" in str(failed.value)
     assert app.get_state(caller.thread("guarded")).next == ("write",)
+
+
+def test_5_a_goto_to_the_start_is_not_a_success(caller: Caller) -> None:
+    """Bare, the run ends there; guarded, START is no node that anything can go to."""
+
+    def write(state: State) -> Command[Any]:
+        return Command(goto=START, update={"draft": "It rains."})
+
+    graph = StateGraph(State).add_node("write", caller.node(write)).add_edge(START, "write")
+    assert caller.invoke(graph.compile(), {}, "bare") == {"draft": "It rains."}
+    with pytest.raises(ContractViolation, match=r"goto: there is no such node.*'__start__'"):
+        caller.invoke(guard(graph).compile(), {}, "guarded")
+
+
+def test_5_a_goto_to_no_node_is_told_once_when_observed(caller: Caller) -> None:
+    """What would have failed is one reason, although the goto is looked at twice."""
+    tracer = RecordingTracer()
+
+    def write(state: State) -> Command[Any]:
+        return Command(goto="reveiw")
+
+    graph = StateGraph(State).add_node("write", caller.node(write)).add_edge(START, "write")
+    caller.invoke(guard(graph, mode="observe", tracer=tracer).compile(), {"draft": ""}, "observed")
+    (attempt,) = tracer.attempts("write")
+    (reason,) = attempt.reasons
+    assert "there is no such node" in reason
 
 
 @pytest.mark.parametrize("edge", ["static", "conditional"])
