@@ -67,7 +67,7 @@ def relevant(
         ConfigurationError: not exactly one of `similarity` and `distance` is given.
     """
     bounds = [bound for bound in (similarity, distance) if bound is not None]
-    if len(bounds) != 1 or not math.isfinite(bounds[0]):
+    if len(bounds) != 1 or not isinstance(bounds[0], int | float) or not math.isfinite(bounds[0]):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
         raise ConfigurationError(
             "relevant: say which way the scores go: similarity=0.7, the least that passes where "
             "more is better, or distance=0.4, the most that passes where less is better"
@@ -82,7 +82,10 @@ def relevant(
         unknown = [document.name for number, document in scored if number is None]
         if unknown:
             place = "score" if field is None else field
-            raise Unreadable(f"no score ({place} in the metadata) on {listed(unknown)}")
+            raise Unreadable(
+                f"no score on {listed(unknown)}: pair each document with its score, or put that "
+                f"into its metadata under {place!r}"
+            )
         ranked = sorted((n for n, _ in scored if n is not None), reverse=rising)
         poor = [
             f"{document.name} has {number:.4g}"
@@ -207,6 +210,8 @@ def within_tokens(
     """
     if type(at_most) is not int or at_most < 1:
         raise ConfigurationError(f"within_tokens: at_most={at_most!r} is not a whole number from 1")
+    if not callable(count):
+        raise ConfigurationError(f"within_tokens: count={count!r} is no function of a text")
     about = "about " if count is estimated_tokens else ""
 
     def judge(found: list[Retrieved], state: Any) -> Verdict:
@@ -265,7 +270,7 @@ def permitted(
     who may read. A document without it may be read by nobody. Reasons name documents by their
     place alone, since the titles of what the user may not read are not theirs to see either.
     """
-    if isinstance(who, str):
+    if not callable(who):
         checked_key(who, "permitted: who")
 
     def judge(found: list[Retrieved], state: Any) -> Verdict:
@@ -336,8 +341,9 @@ def _context_gate(
 def _texts(document: Retrieved) -> Iterator[str]:
     yield document.text
     for value in document.metadata.values():
-        if isinstance(value, str):
-            yield value
+        for each in value if is_collection(value) else [value]:
+            if isinstance(each, str):
+                yield each
 
 
 def _names(value: Any) -> frozenset[Any]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeGuard
 
-from coordgate.gates.values import Unreadable, is_collection, is_mapping, read, text_of
+from coordgate.gates.values import (
+    Unreadable,
+    is_collection,
+    is_mapping,
+    is_sequence,
+    read,
+    text_of,
+)
 
 _TEXT_KEYS = ("page_content", "text", "content")
 _NAMED = 5
@@ -60,7 +67,7 @@ def _items(value: Any) -> Iterable[Any]:
         if any(name in value for name in _TEXT_KEYS):
             return [value]
         return [_with_id(item, str(name)) for name, item in value.items()]
-    if is_collection(value) and not _is_pair(value):
+    if is_collection(value) and not (isinstance(value, tuple) and _is_pair(value)):
         return value
     return [value]
 
@@ -71,22 +78,22 @@ def _with_id(item: Any, name: str) -> Any:
     return item
 
 
-def _is_pair(value: Any) -> TypeGuard[tuple[Any, float]]:
-    """Return whether this is a document with its score, as vector stores give them."""
-    if not isinstance(value, tuple):
+def _is_pair(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Return whether this is a document with its score, as a vector store or a record has it."""
+    if not is_sequence(value) or len(value) != 2:
         return False
-    parts: tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType] - isinstance leaves it open
-    return len(parts) == 2 and _number(parts[1]) is not None and text_of(parts[0]) is not None
+    return _number(value[1]) is not None and text_of(value[0]) is not None
 
 
 def _document(place: int, item: Any, where: str) -> Retrieved:
     score: float | None = None
     if _is_pair(item):
         item, score = item[0], _number(item[1])
-    text = text_of(item)
+    text = None if is_collection(item) else text_of(item)
     if text is None:
         raise Unreadable(
-            f"{where}: the {place}. entry is no document, but {type(item).__name__} without text"
+            f"{where}: the {place}. entry is no document, but {type(item).__name__}; give "
+            "documents, or pairs (document, score), in one list"
         )
     return Retrieved(place, text, _metadata(item), score)
 
