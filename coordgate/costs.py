@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from coordgate.prices import Prices
-from coordgate.record import Attempt, Call, Run, Transition
+from coordgate.record import WASTED, Attempt, Call, Run, Transition
 
 By = Literal["node", "model", "run"]
 """What spending is summed over."""
-
-_WASTED = frozenset({"rejected", "violated", "raised", "cancelled"})
 
 
 @dataclass(slots=True)
@@ -116,7 +114,7 @@ def costs(
     for run, transitions in runs:
         for transition in transitions:
             for attempt in transition.attempts:
-                wasted = attempt.outcome in _WASTED and transition.status != "observed"
+                wasted = attempt.outcome in WASTED and transition.status != "observed"
                 seen: set[str] = set()
                 for call in attempt.calls or _in_one(attempt):
                     name = _name(by, run, transition, call)

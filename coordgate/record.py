@@ -43,6 +43,9 @@ Outcome = Literal[
 ]
 """How one attempt ended: `violated` is the contract, `rejected` a gate, `raised` an exception."""
 
+WASTED: frozenset[Outcome] = frozenset({"rejected", "violated", "raised", "cancelled"})
+"""The outcomes of which nothing ships, though tokens were spent."""
+
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
