@@ -50,9 +50,9 @@ def fragment(report: AuditReport) -> str:
     return f'<div style="{_COLOURS}">\n{_body(report)}\n</div>'
 
 
-def _body(report: AuditReport) -> str:
-    body: list[str] = [f"<h1>Audit of {_text(report.store)}</h1>"]
-    charts = {
+def charts(report: AuditReport) -> dict[str, str]:
+    """Return the charts as SVG, by the title of the section that they belong to."""
+    return {
         "End to end": _chart(
             "Product of the nodes and observed rate, with 95% intervals",
             [
@@ -67,9 +67,14 @@ def _body(report: AuditReport) -> str:
             [(named(each), each.first_pass, each.accepted) for each in report.handoffs],
         ),
     }
+
+
+def _body(report: AuditReport) -> str:
+    body: list[str] = [f"<h1>Audit of {_text(report.store)}</h1>"]
+    drawn = charts(report)
     for section in sections(report):
         body.append(f"<h2>{_text(section.title)}</h2>")
-        body.append(charts.get(section.title, ""))
+        body.append(drawn.get(section.title, ""))
         body.append(_table(section))
         body += [f"<p>{_text(note)}</p>" for note in section.notes]
     return "\n".join(filter(None, body))

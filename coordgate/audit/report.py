@@ -213,8 +213,8 @@ class AuditReport:
     next_gates: tuple[NextGate, ...]
     """Which gate to add next, the best first."""
     trend: tuple[Period, ...]
-    """The same by when runs began: 100 periods at most, as short as they can be; those without a
-    run are left out."""
+    """The same by when runs began: in 12 periods at most, or in up to 100 that have 20 runs each on
+    average; those without a run are left out."""
 
     def __repr__(self) -> str:
         """Return it in a line."""

@@ -17,6 +17,10 @@ _KEPT: Final = 1_000
 _SHOWN: Final = 100
 """How many periods there may lie between the first and the last, both included."""
 
+_FEW: Final = 12
+_RUNS_EACH: Final = 20
+"""With more than a few periods, each has so many runs on average, or they are made longer."""
+
 
 class Trend:
     """Counts of runs by the time of their start, in periods as short as their number allows."""
@@ -51,11 +55,14 @@ class Trend:
             for which, count in enumerate(counts):
                 known[which] += count
 
+    def _are_too_short(self) -> bool:
+        runs = sum(n for n, *_ in self._counts.values())
+        few = len(self._counts) > _FEW and runs < _RUNS_EACH * len(self._counts)
+        return few or max(self._counts) - min(self._counts) >= _SHOWN
+
     def periods(self) -> tuple[Period, ...]:
         """Return the periods in which any run began, the first one first."""
-        while self._counts and max(self._counts) - min(self._counts) >= _SHOWN:
-            if self._width + 1 == len(_WIDTHS):
-                break
+        while self._counts and self._width + 1 < len(_WIDTHS) and self._are_too_short():
             self._widen()
         width = _WIDTHS[self._width]
         return tuple(

@@ -18,11 +18,12 @@ from starlette.types import Scope
 from coordgate.errors import CoordgateError
 from coordgate.loading import OpenGraph
 from coordgate.stores import Store, open_store
-from coordgate.viewer import runs
+from coordgate.viewer import reliability, runs
+from coordgate.viewer.counting import Counting
 from coordgate.viewer.pages import STATIC, Page, Site, is_part, page
 from coordgate.viewer.security import Security
 
-PAGES: Final[tuple[Page, ...]] = (runs,)
+PAGES: Final[tuple[Page, ...]] = (runs, reliability)
 """The modules of pages, in the order of the navigation."""
 
 
@@ -55,6 +56,7 @@ def viewer(
     )
     links = tuple(link for each in PAGES for link in each.links)
     made.state.site = Site(opened, name, app, links, csrf)
+    made.state.counting = Counting(opened)
     return made
 
 

@@ -70,12 +70,15 @@ def test_the_trend_adds_up_to_the_whole() -> None:
     assert report.first_pass.observed.successes != report.accepted.successes
 
 
-def test_periods_are_as_short_as_a_hundred_of_them_allow() -> None:
-    """Minutes of an hour are told apart, of a month only its days; none without a run is listed."""
+def test_periods_are_as_short_as_their_number_and_runs_allow() -> None:
+    """Minutes of an hour are told apart, of a month its days; of few runs not so many periods."""
     for starts, width in (
         ([0.0, 59.0, 60.0, 3600.0], 60),
         ([0.0, 101 * 60.0], 600),
         ([0.0, 30 * 24 * HOUR], 24 * HOUR),
+        ([minute * 60.0 for minute in range(12)], 60),
+        ([minute * 60.0 for minute in range(13)], 600),
+        ([minute * 60.0 for minute in range(13)] * 20, 60),
     ):
         trend = Trend()
         for start in starts:
