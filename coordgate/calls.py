@@ -10,12 +10,13 @@ call belongs to the innermost guarded node that runs in the context where the ca
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -26,11 +27,9 @@ from langchain_core.tracers.context import register_configure_hook
 from coordgate.asking import GATE
 from coordgate.capture import RawAttempt, RawCall
 from coordgate.endings import finish_of
+from coordgate.integrations.openai import read_body, repeats_of
 from coordgate.run import RUN
 from coordgate.running import RUNNING
-
-_RETRIED = "x-stainless-retry-count"
-"""What the SDKs of OpenAI, Anthropic and others say in a request's headers."""
 
 
 class CallCounter(BaseCallbackHandler):
@@ -86,9 +85,7 @@ class CallCounter(BaseCallbackHandler):
         with self._lock:
             call = self._open.pop(run_id, None)
             if call is not None:
-                call.answer = _part(kwargs.get("response"))
-                call.error = f"{type(error).__name__}: {error}".rstrip(": ")
-                call.refused = _status(error) is not None
+                _note_failure(call, error, kwargs.get("response"))
                 self._end(call)
 
     def _begin(self, run_id: UUID, params: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
@@ -121,13 +118,34 @@ COUNTING = CallCounter()
 register_configure_hook(COUNTER, inheritable=False)
 
 
-def retried_by_client(error: BaseException) -> bool:
-    """Return whether a model's client says that it has itself repeated the request that failed."""
-    headers = getattr(getattr(error, "request", None), "headers", None)
-    try:
-        return int(headers.get(_RETRIED, 0)) > 0  # type: ignore[union-attr]
-    except (AttributeError, TypeError, ValueError):
-        return False
+def repeated_by_client(error: BaseException, calls: Sequence[RawCall]) -> bool:
+    """Return whether an attempt failed of a request that its client had itself repeated.
+
+    A node may raise the client's error, wrap it, or swallow it and go on. So the calls that the
+    attempt made are asked too: those that failed, and after which no other one was answered.
+    """
+    own = [each for each in calls if each.gate is None]
+    answered = [each.began for each in own if each.seconds is not None and each.error is None]
+    last = max(answered, default=-math.inf)
+    return any(repeats_of(each) for each in _causes(error)) or any(
+        each.repeats and each.began + (each.seconds or 0.0) > last for each in own
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, those that it says it was raised from, and those of groups among them."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        if isinstance(each, BaseExceptionGroup):
+            left += cast("BaseExceptionGroup[BaseException]", each).exceptions
+        if each.__cause__ is not None:
+            left.append(each.__cause__)
 
 
 def _status(error: BaseException) -> int | None:
@@ -136,6 +154,28 @@ def _status(error: BaseException) -> int | None:
     if status is None:
         status = getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) and status >= 400 else None
+
+
+def _note_failure(call: RawCall, error: BaseException, response: LLMResult | None) -> None:
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    call.repeats = repeats_of(error)
+    if call.repeats:
+        said = f"{said} (the client had sent it {call.repeats + 1} times)"
+    call.error = said
+    call.refused = _status(error) is not None
+    call.answer = _part(response)
+    body = None if call.refused else read_body(_body(response))
+    if body is not None:
+        asked, call.model, call.finish = call.model, body.model or call.model, body.finish
+        _price(call, body.tokens_in, body.tokens_out, body.details, asked)
+
+
+def _body(response: LLMResult | None) -> Any:
+    """Return the body of an answer of which the client could not make a message."""
+    for each in response.generations[0] if response and response.generations else ():
+        message = getattr(each, "message", None)
+        return getattr(message, "response_metadata", {}).get("body")
+    return None
 
 
 def _part(response: LLMResult | None) -> AIMessage | None:

@@ -98,6 +98,7 @@ class RawCall:
         "model",
         "prices",
         "refused",
+        "repeats",
         "seconds",
         "tokens_in",
         "tokens_out",
@@ -121,6 +122,7 @@ class RawCall:
         self.seconds: float | None = None
         self.error: str | None = None
         self.refused = False
+        self.repeats = 0
 
     def settle(self, text: ValueText) -> None:
         """Let go of the answer, and redact the error; what ends after this is not recorded."""

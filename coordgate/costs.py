@@ -26,8 +26,10 @@ class Spending:
     """How many calls there were."""
     failed: int = 0
     """How many of them raised, or were never finished."""
+    silent: int = 0
+    """How many of those that failed said nothing of what they took."""
     uncounted: int = 0
-    """How many were answered without token counts."""
+    """How many were answered without all their token counts."""
     unpriced: int = 0
     """How many were answered and have no known cost."""
     tokens_in: int = 0
@@ -50,8 +52,8 @@ class Spending:
 
     @property
     def known(self) -> bool:
-        """Whether the cost is known, but for calls that failed."""
-        return not self.unpriced and self.calls > self.failed
+        """Whether the cost is known, but for calls that failed and said nothing of it."""
+        return not self.unpriced and self.calls > self.silent
 
     @property
     def wasted(self) -> float | None:
@@ -63,8 +65,10 @@ class Spending:
     def add(self, call: Call, cost: float | None, *, wasted: bool) -> None:
         """Add a call."""
         self.calls += 1
-        if call.error is not None or call.seconds is None:
-            self.failed += 1
+        failed = call.error is not None or call.seconds is None
+        self.failed += failed
+        if failed and call.tokens_in is None and call.tokens_out is None:
+            self.silent += 1
         else:
             self.uncounted += call.tokens_in is None or call.tokens_out is None
             self.unpriced += cost is None
@@ -163,8 +167,8 @@ def told(found: Costs) -> Iterator[str]:
         )
     if total.uncounted:
         yield f"{total.uncounted} of {total.calls} calls came without token counts"
-    if total.failed:
-        yield f"{total.failed} of {total.calls} calls failed; whether they cost anything is unknown"
+    if total.silent:
+        yield f"{total.silent} of {total.calls} calls failed; whether they cost anything is unknown"
 
 
 def _name(by: By, run: Run, transition: Transition, call: Call) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from coordgate.integrations.openai import end_of_response
+
 _WORDS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 """Where vendors say why an answer ended, in the metadata of the message."""
 
@@ -30,6 +32,4 @@ def finish_of(metadata: Mapping[str, Any]) -> str | None:
         said = metadata.get(each)
         if said:
             return str(said)
-    cut: Any = metadata.get("incomplete_details") or {}
-    said = cut.get("reason") or metadata.get("status")
-    return str(said) if said else None
+    return end_of_response(metadata)

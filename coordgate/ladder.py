@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from langgraph.errors import NodeTimeoutError
 
 from coordgate.answers import Answer
-from coordgate.calls import retried_by_client
+from coordgate.calls import repeated_by_client
 from coordgate.capture import RawAttempt, RawTransition
 from coordgate.contract import Checked
 from coordgate.entry import Entering, leave
@@ -103,6 +103,7 @@ class Ladder:
         "place",
         "raw",
         "rejected",
+        "repeated",
         "run",
         "slot",
         "tag",
@@ -127,6 +128,7 @@ class Ladder:
         self.slot: Any = None
         self.history: list[tuple[str, ...]] = []
         self.rejected: Any = None
+        self.repeated = False
         self.transports: dict[int, int] = {}
         self.waits: dict[int, int] = {}
         self.escalation = Escalation()
@@ -193,7 +195,8 @@ class Ladder:
         given_up = cause == "error" and isinstance(error, HandoffError)
         down = isinstance(error, CircuitOpen) or (node.circuit and node.circuit.state == "open")
         spent = self.acted or given_up or bool(down) or self._is_spent(error)
-        spent = spent or retried_by_client(error)
+        self.repeated = repeated_by_client(error, self.turn.raw.calls)
+        spent = spent or self.repeated
         if cause == "error" and not spent:
             position = self._transport(error)
             if position is not None:
@@ -330,7 +333,7 @@ class Ladder:
         if (node.policy or made > 1 or node.external) and self.run is not None:
             _mark(error, _SPENT, (self.run.id, self.turn.namespace))
         shut = [way for way in self.ways.values() if isinstance(way, str)]
-        remedy = remedy_for(node, error, cause, self.turn.raw.judgements, shut)
+        remedy = remedy_for(node, cause, self.turn.raw.judgements, shut, repeated=self.repeated)
         if isinstance(error, HandoffError) and error.node == node.name:
             error.attempts, error.remedy = made, error.remedy or remedy
         elif node.policy and not isinstance(error, _SAYS_ALL):

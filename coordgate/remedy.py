@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from coordgate.calls import retried_by_client
 from coordgate.gate import Judgement, RungName
 from coordgate.plan import NodePlan
 from coordgate.policy import Cause
@@ -17,14 +16,18 @@ _REPEATED = (
 
 def remedy_for(
     node: NodePlan,
-    error: Exception,
     cause: Cause,
     judgements: Sequence[Judgement],
     shut: Sequence[str],
+    *,
+    repeated: bool,
 ) -> str:
-    """Return what would help; `shut` says why rungs that leave the node could not be taken."""
+    """Return what would help; `shut` says why rungs that leave the node could not be taken.
+
+    `repeated` says that a model's client had itself repeated the request that failed.
+    """
     remedy = _told(node, cause, judgements)
-    if retried_by_client(error):
+    if repeated:
         remedy = f"{_REPEATED}; {remedy}"
     return "; ".join([remedy, *shut])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -243,8 +243,17 @@ def _add_attempt(lines: _Lines, attempt: Attempt, values: bool) -> None:
         lines.wrapped(7, reason, mark="why  ", mark_style="red")
     if attempt.error is not None and attempt.error not in attempt.reasons:
         lines.wrapped(7, attempt.error, mark="error ", mark_style="red")
+    for call in _failed_calls(attempt):
+        lines.wrapped(7, call, mark="call  ", mark_style="red")
     if values and attempt.output is not None:
         lines.value(7, "gave", attempt.output)
+
+
+def _failed_calls(attempt: Attempt) -> Iterator[str]:
+    """Yield the errors of model calls which the attempt did not itself raise as they were."""
+    for call in attempt.calls:
+        if call.error is not None and call.error not in (attempt.error or ""):
+            yield f"{call.model or 'a model'}: {call.error}"
 
 
 class _Lines:

@@ -11,6 +11,7 @@ from coordgate.endings import FILTERED, MALFORMED, REFUSED, TRUNCATED, WHOLE, fi
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate, RungName, Verdict, gate
 from coordgate.gates.values import Unreadable, checked_key, is_mapping, is_sequence, read, text_of
+from coordgate.integrations.openai import refusal_of
 from coordgate.running import RUNNING
 
 Fault = Literal["truncated", "filtered", "refused", "invalid_tool_calls", "empty"]
@@ -95,10 +96,9 @@ def _messages(value: Any, key: str) -> Iterator[tuple[str | None, Any]]:
 
 def _faults(finish: str | None, answer: Any, known: Collection[str]) -> Iterator[tuple[Fault, str]]:
     word = (finish or "").lower()
-    extra: Mapping[str, Any] = getattr(answer, "additional_kwargs", None) or {}
-    refusal = extra.get("refusal") or _refusal(getattr(answer, "content", None))
+    refusal = refusal_of(answer)
     if refusal or word in REFUSED:
-        yield "refused", f"the model refused{_saying(refusal)}"
+        yield "refused", f"the model refused: {refusal}" if refusal else "the model refused"
     elif word in FILTERED:
         yield "filtered", f"the answer was filtered (finish reason {finish!r}); ask differently"
     elif word in TRUNCATED:
@@ -118,17 +118,6 @@ def _faults(finish: str | None, answer: Any, known: Collection[str]) -> Iterator
     tools = getattr(answer, "tool_calls", None)
     if answer is not None and not (tools or broken or refusal) and not _says_something(answer):
         yield "empty", "the answer is empty"
-
-
-def _saying(refusal: Any) -> str:
-    return f": {refusal}" if isinstance(refusal, str) else ""
-
-
-def _refusal(content: Any) -> str | None:
-    for block in content if is_sequence(content) else ():
-        if is_mapping(block) and (block.get("type") == "refusal" or "refusal" in block):
-            return str(block.get("refusal"))
-    return None
 
 
 def _tool_fault(call: Mapping[str, Any]) -> str:

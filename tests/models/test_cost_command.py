@@ -138,6 +138,18 @@ def test_calls_that_failed_are_not_free(tmp_path: Path, capsys: pytest.CaptureFi
     assert (row["cost"], row["failed"], row["share"], row["wasted_share"]) == (None, 1, None, None)
 
 
+def test_a_failed_call_that_was_answered_is_paid_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An answer that the client could not parse has a cost, and is wasted, not unknown."""
+    cut = Call("m", "length", 100, 10, None, 0.2, 0.1, None, "ValidationError: no JSON")
+    path = stored(tmp_path / "t.db", transition("a", attempt(1, "raised", cut)))
+    assert "whether they cost anything" not in shown(capsys, path)
+    (row,) = as_json(capsys, path)["rows"]
+    assert (row["cost"], row["wasted_cost"], row["failed"]) == (0.2, 0.2, 1)
+    assert (row["uncounted"], row["unpriced"], row["wasted_share"]) == (0, 0, 1.0)
+
+
 def test_prices_can_be_given_afterwards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--prices` prices what was recorded, cached tokens too, instead of the cost recorded."""
     prices = tmp_path / "prices.toml"

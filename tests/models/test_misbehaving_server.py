@@ -53,7 +53,7 @@ def test_a_context_overflow_is_told_to_the_node(llmock: LLMock, chat: Chat) -> N
 def test_an_answer_of_another_schema_is_asked_for_again(
     llmock: LLMock, chat: Chat, answer: str, asynchronous: bool
 ) -> None:
-    """What the client cannot parse raises, its tokens unknown; the next attempt is told."""
+    """What the client cannot parse raises, and is paid for; the next attempt is told."""
     llmock.reply(answer).reply(json.dumps({"draft": "It rained.", "sure": 0.9}))
 
     def node(_: State) -> State:
@@ -64,8 +64,9 @@ def test_an_answer_of_another_schema_is_asked_for_again(
     first, second = attempts_of(node, guarded, asynchronous=asynchronous)
     assert (first.outcome, second.outcome) == ("raised", "accepted")
     assert "ValidationError" in str(first.calls[0].error)
-    assert (first.tokens_in, first.cost) == (None, None)
-    assert second.tokens_in == 5
+    assert first.tokens_in == second.tokens_in == 5
+    assert (first.calls[0].model, first.calls[0].finish) == ("small", "stop")
+    assert first.cost
     assert len(llmock.requests) == 2
 
 

@@ -40,13 +40,15 @@ class _Handler(BaseHTTPRequestHandler):
         sent = sum(len(str(each["content"]).split()) for each in body["messages"])
         received = len(str(message["content"] or "").split())
         usage = {"prompt_tokens": sent, "completion_tokens": received}
+        usage = {**usage, "total_tokens": sent + received}
         reply = {
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "created": 0,
             "model": body["model"],
             "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-            "usage": {**usage, "total_tokens": sent + received},
+            "usage": message.pop("usage", usage),
+            "service_tier": message.pop("service_tier", None),
         }
         raw = json.dumps(reply).encode()
         self.send_response(200)

@@ -16,7 +16,7 @@ from records import NOW, a_run, a_transition
 from coordgate.cli import main
 from coordgate.show import printable, transition_lines
 from coordgate.stores import open_store
-from coordgate.tracer import Attempt, GateVerdict, Record
+from coordgate.tracer import Attempt, Call, GateVerdict, Record
 
 START = 1_750_000_000.0
 REASON = (
@@ -259,6 +259,19 @@ def test_hostile_names_are_shown_escaped() -> None:
     assert all(each.isprintable() or each == "\n" for each in shown)
     assert "\\x1b]0;x\\x07\\x9b31m\\u202e\\ud800\\r[red]" in shown
     assert printable("tab\there, é, 🦊") == "tab here, é, 🦊"
+
+
+def test_a_failed_call_that_its_node_hid_is_shown() -> None:
+    """A node may hide a model's error, and the record does not; one that it raised is said once."""
+    down = "InternalServerError: 500 (the client had sent it 3 times)"
+    calls = (Call("small", error=down, seconds=0.1), Call("large", "stop", 5, 3, seconds=0.1))
+    swallowed = Attempt(1, "first", "accepted", 0.2, calls=calls)
+    raised = Attempt(2, "retry", "raised", 0.2, (down,), down, calls=calls)
+    lines = transition_lines(a_transition(attempts=(swallowed, raised))).plain.splitlines()
+    assert [line.strip() for line in lines if "Server" in line] == [
+        f"call  small: {down}",
+        f"why  {down}",
+    ]
 
 
 @pytest.mark.parametrize(
