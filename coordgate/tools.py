@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from coordgate.contract import nearest
 from coordgate.errors import ConfigurationError
-from coordgate.gate import Gate
+from coordgate.gate import Gate, as_gate
 from coordgate.gates.context import no_instructions
 from coordgate.gates.schema import json_faults
 from coordgate.gates.tool import Faults, dangers, model_faults
@@ -125,7 +125,14 @@ class Limits:
     timeout: float | None
     """Seconds that a call may take."""
     screen: Sequence[Gate] | None
-    """Gates on the text of results; None is the default."""
+    """What judges the text of results; None is the default."""
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """The gates on the text of results."""
+        if self.screen is None:
+            return (no_instructions(),)
+        return tuple(as_gate(each, where="gated_tools: screen") for each in self.screen)
 
     def check(self, names: Collection[str]) -> None:
         """Refuse what means nothing for tools of these names.
@@ -144,11 +151,16 @@ class Limits:
         both = sorted(set(self.dangerous) & set(self.safe))
         if both:
             raise ConfigurationError(f"gated_tools: {both[0]!r} is both dangerous and safe")
-        if self.ask is not None and self.ask.within is not None:
-            raise ConfigurationError("gated_tools: ask takes an Escalate without `within`")
-        if self.timeout is not None and self.timeout <= 0:
-            raise ConfigurationError(f"gated_tools: timeout={self.timeout!r} is not above 0")
-        for each in self.screen or ():
+        if self.ask is not None and (not isinstance(self.ask, Escalate) or self.ask.within):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+            raise ConfigurationError(
+                f"gated_tools: ask={self.ask!r}: give an Escalate without `within`, such as "
+                "Escalate('treasurer')"
+            )
+        if self.timeout is not None and (
+            not isinstance(self.timeout, int | float) or self.timeout <= 0  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+        ):
+            raise ConfigurationError(f"gated_tools: timeout={self.timeout!r} is no number above 0")
+        for each in self.gates:
             if each.slow or each.is_async:
                 raise ConfigurationError(
                     f"gated_tools: screen is asked on every result; {each.name!r} waits, so put it "
@@ -168,11 +180,12 @@ def gate_each(
         ConfigurationError: as `gated_tools`.
     """
     # A tool by itself is iterable too: over its fields.
-    listed = list(tools)
-    if any(not isinstance(each, BaseTool) for each in listed):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+    listed = list(tools) if isinstance(tools, Iterable) else [tools]  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+    if any(not isinstance(each, BaseTool) for each in listed):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
         raise ConfigurationError(
             f"gated_tools: {str(tools)[:80]}: give a list of LangChain tools; "
-            "langchain_core.tools.tool makes one of a function"
+            "langchain_core.tools.tool makes one of a function, and the gated_tools of "
+            "coordgate.integrations.mcp takes an MCP client or session"
         )
     names = [tool.name for tool in listed]
     for name in names:
@@ -198,19 +211,28 @@ def _rules(
     tool: BaseTool, limits: Limits, promised: Mapping[str, Mapping[str, Any]] | None
 ) -> Rules:
     name = tool.name
-    why = dangers(tool.metadata, from_server=promised is not None)
+    why = dangers(tool.metadata, from_server=promised is not None or _from_server(tool))
     if name in limits.dangerous:
         why = ["it is listed as dangerous"]
     output = (promised or {}).get(name)
+    known = tool.rules.structure if isinstance(tool, _GatedTool) else None
     return Rules(
         _faults(tool),
         _injected(tool),
         () if name in limits.safe else tuple(why),
         limits.ask,
         limits.timeout,
-        (no_instructions(),) if limits.screen is None else tuple(limits.screen),
-        json_faults(output, where=f"the result of tool {name!r}", closed=False) if output else None,
+        limits.gates,
+        json_faults(output, where=f"the result of tool {name!r}", closed=False)
+        if output
+        else known,
     )
+
+
+def _from_server(tool: BaseTool) -> bool:
+    """Return whether langchain-mcp-adapters made a tool: it is an MCP server's."""
+    made_in = getattr(getattr(tool, "coroutine", None), "__module__", None)
+    return str(made_in).partition(".")[0] == "langchain_mcp_adapters"
 
 
 def _faults(tool: BaseTool) -> Faults:

@@ -343,6 +343,17 @@ def test_a_plain_result_is_screened_whole() -> None:
     assert gated(lookup, screen=[]).invoke({"word": "lamp"})["text"] == "lamp"
 
 
+def test_a_plain_function_may_screen() -> None:
+    """A function of the texts is a gate here, as it is on a node."""
+
+    def short(texts: list[str]) -> bool:
+        return sum(map(len, texts)) < 20
+
+    assert asked(gated(read, screen=[short]), page="lamps").content == "A page on lamps."
+    held = asked(gated(read, screen=[short]), page="evil")
+    assert (held.status, "short: " in str(held.content)) == ("error", True)
+
+
 # -- which tools
 
 
@@ -358,8 +369,11 @@ def test_only_tools_on_the_list_are_given_out() -> None:
         ({"dangerous": ["delete"]}, "no tool 'delete'"),
         ({"safe": "add"}, "a list of names"),
         ({"safe": ["add"], "dangerous": ["add"]}, "both dangerous and safe"),
-        ({"timeout": 0}, "not above 0"),
+        ({"timeout": 0}, "no number above 0"),
+        ({"timeout": "5"}, "no number above 0"),
+        ({"ask": "boss"}, r"such as Escalate\('treasurer'\)"),
         ({"ask": Escalate("boss", within=5)}, "without `within`"),
+        ({"screen": ["short"]}, "screen: 'short' is not a gate"),
         ({"screen": [gate(slow=True)(lambda output: True)]}, "asked on every result"),
     ],
 )
@@ -369,7 +383,7 @@ def test_limits_that_cannot_work_are_refused(limits: Any, said: str) -> None:
         gated_tools([add, read], **limits)
 
 
-@pytest.mark.parametrize("given", [[max], add])
+@pytest.mark.parametrize("given", [[max], add, None, object()])
 def test_what_is_no_list_of_tools_is_refused(given: Any) -> None:
     """A bare function, and a tool that is not in a list, are refused with the cure."""
     with pytest.raises(ConfigurationError, match="give a list of LangChain tools"):

@@ -180,7 +180,7 @@ def test_what_the_adapter_lets_through_bare() -> None:
 
 
 def test_tools_that_the_adapter_loaded_are_gated_too() -> None:
-    """A list of MCP tools is gated like other tools; what they promise is then not known."""
+    """A list of MCP tools is gated like the server's own; only what they promise is not known."""
 
     async def run() -> None:
         async with client(over_stdio("honest")).session("server") as session:
@@ -189,7 +189,20 @@ def test_tools_that_the_adapter_loaded_are_gated_too() -> None:
                 tools = {each.name: each for each in made}
                 assert "id is missing" in (await told(tools["order"]))[1]
                 assert "destroy" in (await told(tools["cancel"], id=1))[1]
-                assert (await told(tools["note"], text="x"))[0] == "success"
+                assert "does not say that it only reads" in (await told(tools["note"], text="x"))[1]
+                (note,) = await gated_tools(loaded, allow=["note"], safe=["note"])
+                assert (await told(note, text="x"))[0] == "success"
+
+    asyncio.run(run())
+
+
+def test_tools_gated_again_are_held_to_the_promise_still(lying_http: dict[str, Any]) -> None:
+    """Gating gated tools anew, with other limits, keeps what only the server knows."""
+
+    async def run() -> None:
+        once = await gated_tools(client(lying_http))
+        (typed,) = gated_plain_tools(once, allow=["typed"], timeout=20)
+        assert "something else than it promises" in (await told(typed))[1]
 
     asyncio.run(run())
 
