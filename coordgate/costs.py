@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from coordgate.prices import Prices
-from coordgate.record import WASTED, Attempt, Call, Run, Transition
+from coordgate.record import WASTED, Attempt, Call, Run, Transition, path_of
 
 By = Literal["node", "model", "run"]
 """What spending is summed over."""
@@ -133,12 +133,6 @@ def costs(
     return Costs(by, tuple(ranked), total)
 
 
-def node_path(transition: Transition) -> str:
-    """Return a node's name behind those of the nodes around it: `agent|model`."""
-    around = [part.partition(":")[0] for part in transition.namespace.split("|")[:-1]]
-    return "|".join([*around, transition.node])
-
-
 def as_json(store: str, found: Costs) -> str:
     """Return the spending as one JSON document; docs/cli.md tells its keys."""
     rows = [_row(each, found) for each in found.rows]
@@ -174,7 +168,7 @@ def told(found: Costs) -> Iterator[str]:
 def _name(by: By, run: Run, transition: Transition, call: Call) -> str:
     match by:
         case "node":
-            return node_path(transition)
+            return path_of(transition)
         case "model":
             return call.model or "(unknown)"
         case "run":

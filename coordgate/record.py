@@ -211,3 +211,14 @@ def _names(nodes: tuple[str, ...]) -> str:
 
 
 Record: TypeAlias = Run | Transition
+
+
+def path_of(transition: Transition) -> str:
+    """Return a node's name behind those of the subgraphs that it stands in: `agent|model`."""
+    return around(transition.namespace) + transition.node
+
+
+def around(namespace: str) -> str:
+    """Return the subgraphs that a task's checkpoint namespace names, each with a `|` behind."""
+    parts = [part.partition(":")[0] for part in namespace.split("|")[:-1]]
+    return "".join(f"{part}|" for part in parts if not part.isdecimal())

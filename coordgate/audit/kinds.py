@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, get_args
 
+from coordgate.record import around
+
 START: Final = "__start__"
 """Who hands over the graph's input."""
 
@@ -117,7 +119,7 @@ def kind_of(
     refused: bool,
 ) -> Kind:
     """Return the kind of a transition, from the columns of its row."""
-    inside = _inside(namespace)
+    inside = around(namespace)
     return Kind(
         inside + node,
         status,
@@ -126,12 +128,6 @@ def kind_of(
         attempts,
         refused,
     )
-
-
-def _inside(namespace: str) -> str:
-    """Return the subgraphs that a task's checkpoint namespace names, each with a `|` behind."""
-    around = [part.partition(":")[0] for part in namespace.split("|")[:-1]]
-    return "".join(f"{part}|" for part in around if not part.isdecimal())
 
 
 @lru_cache(maxsize=4096)

@@ -15,10 +15,11 @@ from coordgate.audit.intervals import rate
 from coordgate.audit.report import GateReport
 from coordgate.audit.tally import Tally
 from coordgate.labels import Label
-from coordgate.record import Attempt, RunId, Transition
+from coordgate.record import Attempt, RunId, Transition, path_of
 from coordgate.stores import SqliteStore, Store
 from coordgate.stores.connection import connect, said
 
+_SHIPPED: Final = frozenset({"accepted", "observed"})
 _MEANS: Final = {"approve": True, "edit": False, "reject": False}
 
 _REVIEWED: Final = """
@@ -37,8 +38,8 @@ class Judged(NamedTuple):
     """The attempt that made it."""
     correct: bool
     """Whether it was."""
-    passed: bool
-    """Whether its gates accepted it, and the label means it and not the whole run."""
+    shipped: bool
+    """Whether it passed and went out, and the label means it and not the whole run."""
 
 
 def of_runs(labels: Iterable[Label]) -> dict[str, bool]:
@@ -57,41 +58,54 @@ def judged(
     reviewed: bool,
     within: Callable[[str], bool] | None = None,
 ) -> Iterator[Judged]:
-    """Yield the hand-overs that are labelled, or that a reviewer has decided on.
+    """Yield the hand-overs that are labelled, or that a reviewer has decided on, each once.
 
-    A label of a whole run is taken as that of the hand-over that went out: the last transition
-    that ended the graph. `reviewed` says whether there is anything that waited for a person, and
-    `within` of a run's id whether its reviews count.
+    A label of a whole run is taken as that of the hand-over that went out, the last one that ended
+    the graph, where that has none of its own. Of a run that was stopped nothing went out: that it
+    came to no right answer says nothing of the hand-over that stopped it.
+
+    Args:
+        store: The store.
+        labels: Its labels.
+        reviewed: Whether there is anything that waited for a person.
+        within: Of a run's id, whether its reviews count.
     """
     by_run: dict[str, list[Label]] = {}
     for label in labels:
         by_run.setdefault(label.run, []).append(label)
     for run, given in by_run.items():
         transitions = list(store.transitions(run))
-        for label in given:
-            for each in _meant(label, transitions):
-                attempt = _attempt(label, each)
-                if attempt is not None:
-                    own = label.node is not None or label.transition is not None
-                    last = attempt is each.attempts[-1] and each.status == "accepted"
-                    yield Judged(each.node, attempt, label.correct, own and last)
+        said = {each.number: of_attempts(given, each) for each in transitions}
+        last = [each for each in transitions if not each.goto and "|" not in each.namespace][-1:]
+        whole = of_runs(given).get(run)
+        for each in transitions:
+            for attempt in each.attempts:
+                correct = said[each.number].get(attempt.number)
+                shipped = attempt is each.attempts[-1] and each.status in _SHIPPED
+                if correct is not None:
+                    passed = shipped and each.status == "accepted"
+                    yield Judged(each.node, attempt, correct, passed)
+                elif whole is not None and shipped and each in last:
+                    yield Judged(each.node, attempt, whole, shipped=False)
     if reviewed:
         yield from _reviews(store, within)
 
 
-def _meant(label: Label, transitions: list[Transition]) -> list[Transition]:
-    if label.transition is not None:
-        return [each for each in transitions if each.number == label.transition]
-    if label.node is not None:
-        return [each for each in transitions if each.node == label.node.rpartition("|")[2]]
-    outer = [each for each in transitions if not each.goto and "|" not in each.namespace]
-    return outer[-1:]
+def of_attempts(labels: Iterable[Label], transition: Transition) -> dict[int, bool]:
+    """Return what labels of a run say of one transition's attempts, by their numbers.
 
-
-def _attempt(label: Label, transition: Transition) -> Attempt | None:
-    if label.attempt is None:
-        return transition.attempts[-1] if transition.attempts else None
-    return next((each for each in transition.attempts if each.number == label.attempt), None)
+    A label without an attempt is about what shipped, the last one. Several sources must all say
+    that it was correct.
+    """
+    found: dict[int, bool] = {}
+    for label in labels:
+        particular = label.node is not None or label.transition is not None
+        here = label.node in {None, transition.node, path_of(transition)}
+        if particular and here and label.transition in {None, transition.number}:
+            last = transition.attempts[-1].number if transition.attempts else 0
+            number = last if label.attempt is None else label.attempt
+            found[number] = found.get(number, True) and label.correct
+    return found
 
 
 def _reviews(store: Store, within: Callable[[str], bool] | None) -> Iterator[Judged]:
@@ -105,8 +119,8 @@ def _reviews(store: Store, within: Callable[[str], bool] | None) -> Iterator[Jud
                 correct = _MEANS.get(attempt.decision or "")
                 candidate = asked.get(task)
                 if attempt.decision and candidate is not None and correct is not None:
-                    yield Judged(each.node, candidate, correct, passed=False)
-                if attempt.verdicts:
+                    yield Judged(each.node, candidate, correct, shipped=False)
+                if attempt.verdicts or not attempt.rung.startswith("escalate:"):
                     asked[task] = attempt
             if each.status != "interrupted":
                 asked.pop(task, None)

@@ -127,7 +127,7 @@ def _losses(
 ) -> list[_Loss | None]:
     refused = _refused(tally)
     labelled: Counter[tuple[str, bool]] = Counter(
-        (each.node, each.correct) for each in known if each.passed
+        (each.node, each.correct) for each in known if each.shipped
     )
     silent = [node.node for node in nodes if not node.gates]
     found: list[_Loss | None] = []

@@ -15,10 +15,10 @@ from coordgate.asking import ask, ask_in_threads
 from coordgate.gate import Gate, Judgement, Verdict
 from coordgate.labels import Label
 from coordgate.past.labelled import Confusion, Labelled
-from coordgate.past.nodes import GuardedNode, guarded_nodes, path_of
+from coordgate.past.nodes import GuardedNode, guarded_nodes
 from coordgate.plan import check
 from coordgate.policy import Retry
-from coordgate.record import Attempt, Run, Transition
+from coordgate.record import Attempt, Run, Transition, path_of
 from coordgate.stores import Store
 
 CONTRACT = "(contract)"
@@ -190,7 +190,7 @@ class _Test:
             then |= was
             now |= is_now
         correct = self._labels.run(run.id)
-        if correct is not None:
+        if correct is not None and run.status == "completed":  # of another nothing went out
             self._found.stopped_then.add(rejected=then, correct=correct)
             self._found.stopped_now.add(rejected=now, correct=correct)
 
@@ -246,7 +246,7 @@ class _Test:
         self._found.outputs += 1
         said = dict(self._asked(node, restored.value, None if state is None else state.value))
         then = {verdict.gate: verdict for verdict in attempt.verdicts}
-        correct = self._labels.attempt(transition, node.path, attempt)
+        correct = self._labels.attempt(transition, attempt)
         violated = attempt.outcome == "violated"
         reasons = "; ".join(attempt.reasons) if violated else ""
         self._compare(node, transition, attempt, CONTRACT, (not violated, reasons), said, correct)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from coordgate.audit.labels import of_attempts, of_runs
 from coordgate.labels import Label
 from coordgate.record import Attempt, Transition
 
@@ -44,34 +45,19 @@ class Confusion:
 
 
 class Labelled:
-    """The labels of a store, looked up by what they are about; the latest of several counts."""
+    """The labels of a store, looked up by what they are about; several sources must all agree."""
 
     def __init__(self, labels: Iterable[Label]) -> None:
         """Sort them by run."""
-        self._runs: dict[str, bool] = {}
-        self._nodes: defaultdict[str, list[Label]] = defaultdict(list)
+        self._of: defaultdict[str, list[Label]] = defaultdict(list)
         for label in labels:
-            if label.node is None:
-                self._runs[label.run] = label.correct
-            else:
-                self._nodes[label.run].append(label)
+            self._of[label.run].append(label)
 
     def run(self, run: str) -> bool | None:
         """Return whether a run's result was correct; None if nobody says."""
-        return self._runs.get(run)
+        return of_runs(self._of.get(run, ())).get(run)
 
-    def attempt(self, transition: Transition, path: str, attempt: Attempt) -> bool | None:
-        """Return whether what an attempt handed over was correct; None if nobody says.
-
-        A label without an attempt is about what shipped: the last attempt.
-        """
-        shipped = attempt is transition.attempts[-1]
-        found: bool | None = None
-        for label in self._nodes.get(transition.run, ()):
-            if (
-                label.node in {path, transition.node}
-                and label.transition in {None, transition.number}
-                and (label.attempt == attempt.number or (label.attempt is None and shipped))
-            ):
-                found = label.correct
-        return found
+    def attempt(self, transition: Transition, attempt: Attempt) -> bool | None:
+        """Return whether what an attempt handed over was correct; None if nobody says."""
+        given = self._of.get(transition.run, ())
+        return of_attempts(given, transition).get(attempt.number) if given else None

@@ -13,7 +13,6 @@ from coordgate.engine import GuardedSeq
 from coordgate.errors import ConfigurationError
 from coordgate.past.restore import Restored, Restorer
 from coordgate.plan import NodePlan
-from coordgate.record import Transition
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +70,3 @@ def _nodes(app: Any, around: str) -> Iterator[GuardedNode]:
             yield from _nodes(inner, f"{path}{WITHIN}")
         restorer = Restorer(keys, seq.plan.guard.contract, f"node {path!r}")
         yield GuardedNode(path, seq.plan, restorer, app, node.mapper)
-
-
-def path_of(transition: Transition) -> str:
-    """Return the path of the node that a transition is of."""
-    parts = transition.namespace.split("|") if transition.namespace else [transition.node]
-    return WITHIN.join(part.partition(":")[0] for part in parts)

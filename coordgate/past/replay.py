@@ -14,10 +14,10 @@ from typing import Any, Literal, cast
 from langgraph.types import Command
 
 from coordgate.errors import StoreError
-from coordgate.past.nodes import GuardedNode, guarded_nodes, path_of
+from coordgate.past.nodes import GuardedNode, guarded_nodes
 from coordgate.past.served import Player, served
 from coordgate.past.tape import Diverged, NotInRecord, Tape
-from coordgate.record import Attempt, Run, Transition
+from coordgate.record import Attempt, Run, Transition, path_of
 from coordgate.show import counted
 from coordgate.statekey import ROOT
 from coordgate.stores import Store

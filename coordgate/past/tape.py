@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coordgate.past.nodes import path_of
-from coordgate.record import Attempt, Transition
+from coordgate.record import Attempt, Transition, path_of
 from coordgate.redaction import redact
 from coordgate.values import ValueText
 

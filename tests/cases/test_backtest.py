@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from coordgate import (
     ConfigurationError,
+    CoordgateError,
     Degrade,
     NodeGuard,
     Policy,
@@ -302,3 +304,27 @@ def test_the_command_tells_what_has_changed(
     assert few["now"]["precision"]["estimate"] == 1.0
     assert 0 < few["now"]["precision"]["low"] < 1
     assert len(found["changes"]) == 2
+
+
+def test_a_run_that_failed_has_nothing_that_a_gate_missed() -> None:
+    """Of a stopped run nothing shipped: its label is neither a rejection nor a miss."""
+    store = MemoryStore()
+    with Tracer(store) as tracer:
+        app = guard(build(), {"write": NodeGuard(gates=[at_most(7)])}, tracer=tracer).compile()
+        for count in range(1, 11):
+            with contextlib.suppress(CoordgateError):
+                app.invoke({"words": count})
+    labels = [Label(run.id, run.status == "completed") for run in store.runs()]
+    found = backtest(store, today(at_most(5)), labels)
+    assert (found.stopped_then.passed_right, found.stopped_then.of_wrong) == (7, (0, 0))
+    assert (found.stopped_now.rejected_right, found.stopped_now.passed_right) == (2, 5)
+
+
+def test_labels_of_several_sources_must_agree() -> None:
+    """As in the audit: one that says it is wrong is enough, and a transition may be meant alone."""
+    store = recorded(words=10)
+    runs = [run.id for run in store.runs()]
+    labels = [Label(run, True, "write", by="a") for run in runs]
+    labels += [Label(runs[0], False, "write", by="b"), Label(runs[1], False, transition=1)]
+    few = turn(backtest(store, today(at_most(10)), labels), "few")
+    assert (few.labelled_now.passed_right, few.labelled_now.passed_wrong) == (8, 2)
