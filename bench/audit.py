@@ -110,7 +110,7 @@ def run(home: Path, *, transitions: int, rounds: int) -> Figures:
     paths = [home / "audit.db", home / "tenth.db"]
     runs = [transitions // len(NODES) + 1, transitions // len(NODES) // 10 + 1]
     for path, count in zip(paths, runs, strict=True):
-        _make(path, count)
+        make_store(path, count)
     taken: dict[str, list[Seconds]] = {FETCHED: [], SUMMED: [], "audit": []}
     for _ in range(rounds):
         taken[FETCHED].append(_clocked(lambda: _scan(paths[0], SCAN)))
@@ -125,7 +125,7 @@ def run(home: Path, *, transitions: int, rounds: int) -> Figures:
     }
     memory = [_memory(path) for path in paths]
     taking = medians["audit"].wall
-    say(f"\naudit: {_count(paths[0])} transitions, {rounds} rounds by turns")
+    say(f"\naudit: {count_transitions(paths[0])} transitions, {rounds} rounds by turns")
     table(
         ("what", "wall, s", "CPU, s"),
         [(name, f"{each.wall:.2f}", f"{each.cpu:.2f}") for name, each in medians.items()],
@@ -135,7 +135,7 @@ def run(home: Path, *, transitions: int, rounds: int) -> Figures:
         f"{memory[1]:.0f} MiB"
     )
     return {
-        "transitions": _count(paths[0]),
+        "transitions": count_transitions(paths[0]),
         "rounds": rounds,
         "seconds": {name: asdict(each) for name, each in medians.items()},
         "most_memory_mib": {"all": memory[0], "a tenth": memory[1]},
@@ -156,7 +156,8 @@ class Seconds:
     """Of the processor, in this process."""
 
 
-def _make(path: Path, runs: int) -> None:
+def make_store(path: Path, runs: int) -> None:
+    """Write a store of so many runs."""
     batch: list[Record] = []
     with open_store(path, mode="write") as store:
         for record in records(runs):
@@ -167,7 +168,8 @@ def _make(path: Path, runs: int) -> None:
         store.write(batch)
 
 
-def _count(path: Path) -> int:
+def count_transitions(path: Path) -> int:
+    """Return how many transitions a store holds."""
     with closing(sqlite3.connect(path)) as database:
         ((count,),) = database.execute("SELECT count(*) FROM transitions")
     return int(count)

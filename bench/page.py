@@ -184,6 +184,18 @@ def _audit(found: dict[str, Any]) -> str:
     return "\n".join([_table(("", "wall, s", "CPU, s"), rows), "", *bars, "", told])
 
 
+def _view(found: dict[str, Any]) -> str:
+    figures = found["view"]
+    rows = [
+        (kind, f"{each['pages']:,}", f"{each['median'] * 1000:.1f}", f"{each['most'] * 1000:.1f}")
+        for kind, each in figures["seconds"].items()
+    ]
+    bars = [_bar(each) for each in figures["bars"]]
+    told = f"{figures['transitions']:,} transitions, {figures['rounds']} rounds by turns."
+    head = ("", "pages", "median, ms", "slowest, ms")
+    return "\n".join([_table(head, rows), "", *bars, "", told])
+
+
 MAKERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": _machine,
     "turns": _turns,
@@ -193,6 +205,7 @@ MAKERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "imports": _imports,
     "memory": _memory,
     "audit": _audit,
+    "view": _view,
 }
 """What makes each table."""
 

@@ -24,9 +24,10 @@ import memory
 import parts
 import peers
 import turns
+import view
 from measure import Figures, say
 
-SUBJECTS = ("turns", "graphs", "parts", "peers", "imports", "memory", "audit")
+SUBJECTS = ("turns", "graphs", "parts", "peers", "imports", "memory", "audit", "view")
 """What is measured, in this order."""
 
 PACKAGES = (
@@ -85,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "imports": lambda: imports.run(home, rounds=asked.rounds or size.imports),
         "memory": lambda: memory.run(home, runs=size.runs),
         "audit": lambda: audit.run(home, transitions=size.audited, rounds=min(rounds, 5)),
+        "view": lambda: view.run(home, transitions=size.audited, rounds=min(rounds, 20)),
     }
     bars: list[Figures] = []
     try:

@@ -177,3 +177,14 @@ def test_the_audit_is_measured_against_plain_scans(tmp_path: Path) -> None:
     *_, first, second, _, _ = ran.printed.splitlines()
     assert first.startswith("bar 3 audit, to a scan whose rows are fetched: ")
     assert second.startswith("bar 3 audit, to the same scan inside SQLite: ")
+
+
+def test_every_page_of_the_viewer_is_asked_for(tmp_path: Path) -> None:
+    """Each kind of page is asked for in each round; the bar is put to the slowest of all."""
+    ran = Ran("view", tmp_path / "view.json")
+    kinds = ran.subject["seconds"]
+    assert {"newest runs", "text: absent", "verdict: rejected"} <= set(kinds)
+    assert min(each["pages"] for each in kinds.values()) >= ran.subject["rounds"] == 2
+    (bar,) = ran.subject["bars"]
+    assert bar["value"] == max(each["most"] for each in kinds.values()) * 1000
+    assert "\nbar 100 ms of the slowest page: " in ran.printed

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 NEEDED = "COORDGATE_NEEDS_CHROMIUM"
 """Where CI says that a missing browser is a failure."""
+
+MISSING = "no Chromium found: browser tests not run; apt-get install chromium"
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -39,11 +41,20 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         if os.environ.get(NEEDED) == "1":
             pytest.fail(f"no Chromium found, and {NEEDED}=1: apt-get install chromium")
-        pytest.skip("no Chromium found: browser tests not run; apt-get install chromium")
+        pytest.skip(MISSING)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say once for all tests here that there is no browser: the summary folds what is the same."""
+    report = yield
+    if report.skipped and MISSING in str(report.longrepr):
+        report.longrepr = (__file__, 1, f"Skipped: {MISSING}")
+    return report
 
 
 @pytest.fixture
