@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -166,16 +167,20 @@ class Screen:
             self._line("")
             self._line(f"{lost} records could not be written to {store}", "red")
             return
-        self.hint(f"Recorded in {store}. Look at it with:", f"coordgate show {store} {run[:12]}")
+        commands = [f"coordgate show {store} {run[:12]}"]
+        if all(map(find_spec, ("jinja2", "starlette", "uvicorn"))):  # the extra `viewer`
+            commands.append(f"coordgate view {store}")
+        self.hint(f"Recorded in {store}. Look at it with:", *commands)
 
-    def hint(self, text: str, command: str) -> None:
-        """Show a command to try next, as it can be typed here."""
+    def hint(self, text: str, *commands: str) -> None:
+        """Show commands to try next, as they can be typed here."""
         here = Path(sys.argv[0])
-        if here.name == "coordgate" and shutil.which("coordgate") is None:
-            command = command.replace("coordgate", os.path.relpath(here), 1)
         self._line("")
         self._line(text)
-        self._console.print(Text(f"  {self._printable(command)}"), soft_wrap=True)
+        for command in commands:
+            if here.name == "coordgate" and shutil.which("coordgate") is None:
+                command = command.replace("coordgate", os.path.relpath(here), 1)
+            self._console.print(Text(f"  {self._printable(command)}"), soft_wrap=True)
 
     def document(
         self,
