@@ -18,12 +18,12 @@ from starlette.types import Scope
 from coordgate.errors import CoordgateError
 from coordgate.loading import OpenGraph
 from coordgate.stores import Store, open_store
-from coordgate.viewer import reliability, runs
+from coordgate.viewer import compare, live, reliability, run, runs
 from coordgate.viewer.counting import Counting
 from coordgate.viewer.pages import STATIC, Page, Site, is_part, page
 from coordgate.viewer.security import Security
 
-PAGES: Final[tuple[Page, ...]] = (runs, reliability)
+PAGES: Final[tuple[Page, ...]] = (runs, run, compare, live, reliability)
 """The modules of pages, in the order of the navigation."""
 
 

@@ -124,9 +124,9 @@ def url(request: Request, path: str, /, **query: object) -> str:
     return f"{quote(request.scope.get('root_path', ''))}{path}{rest}"
 
 
-def run_url(request: Request, id: str) -> str:
+def run_url(request: Request, id: str, /, **query: object) -> str:
     """Return the address of the page of one run, whatever its id holds."""
-    return url(request, f"/runs/{quote(id.encode('utf-8', 'backslashreplace'), safe='')}")
+    return url(request, "/run", id=id, **query)
 
 
 def asset(request: Request, name: str) -> str:

@@ -1,0 +1,118 @@
+"""The page of one run: how it went, as a graph and as a list of its transitions."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from coordgate.show import printable
+from coordgate.viewer.outcome import MARKS
+from coordgate.viewer.outline import counted, one_transition, outline
+from coordgate.viewer.overview import choice_url, number_asked, overview_asked
+from coordgate.viewer.pages import Link, attachment, is_part, page, run_asked, run_url, site_of
+from coordgate.viewer.path import path_of
+from coordgate.viewer.transition import sight_of
+
+_MOST_DRAWN = 5_000
+"""The graph is drawn of a run's transitions up to this number."""
+
+_LONGEST_NAME = 200
+"""The graph's texts are cut at so many characters."""
+
+
+def _run(request: Request) -> Response:
+    overview = overview_asked(request)
+    number = number_asked(request, "number")
+    sight = None
+    if number is not None:
+        found = one_transition(site_of(request).store, overview.run.id, number)
+        sight = None if found is None else sight_of(found, overview.totals.last)
+    return page(
+        request,
+        "run.html",
+        overview=overview,
+        run=overview.run,
+        sight=sight,
+        selected=number,
+        marks=MARKS,
+        here=partial(choice_url, request, overview),
+    )
+
+
+def _graph(request: Request) -> Response:
+    run = run_asked(request, request.query_params.get("id", ""))
+    site = site_of(request)
+    lines = outline(site.store, run.id, most=_MOST_DRAWN)
+    path = path_of(
+        lines,
+        app=None
+        if site.graph is None or not _is_of(site.graph.graph, run.graph)
+        else site.graph.graph,
+        running=run.status == "running",
+    )
+    drawn = path.as_json()
+    drawn["cut"] = len(lines) == _MOST_DRAWN
+    return JSONResponse(_printable(drawn))
+
+
+def _is_of(app: object, name: str) -> bool:
+    """Return whether a run was of this graph."""
+    return getattr(app, "name", name) == name
+
+
+def _printable(value: Any) -> Any:
+    """Return a value whose text holds nothing that steers, and is not long."""
+    if isinstance(value, str):
+        return printable(value[:_LONGEST_NAME])
+    match value:
+        case dict():
+            return {_printable(key): _printable(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        case list():
+            return [_printable(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return value
+
+
+def _transition(request: Request) -> Response:
+    run = run_asked(request, request.query_params.get("id", ""))
+    number = number_asked(request, "number")
+    if not is_part(request):
+        return RedirectResponse(run_url(request, run.id, number=number), 303)
+    store = site_of(request).store
+    found = None if number is None else one_transition(store, run.id, number)
+    if found is None:
+        raise HTTPException(404, f"run {run.id} has no transition {number}")
+    return page(
+        request, "transition.html", run=run, sight=sight_of(found, counted(store, run.id)[1])
+    )
+
+
+def _value(request: Request) -> Response:
+    run = run_asked(request, request.query_params.get("id", ""))
+    number = number_asked(request, "number")
+    found = None if number is None else one_transition(site_of(request).store, run.id, number)
+    part = request.query_params.get("part", "")
+    text = None
+    if found is not None and part in ("reads", "writes"):
+        text = found.reads if part == "reads" else found.writes
+    elif found is not None and part == "output":
+        attempt = number_asked(request, "attempt")
+        text = next((each.output for each in found.attempts if each.number == attempt), None)
+        part = f"output-{attempt}"
+    if text is None:
+        raise HTTPException(404, "there is no such value")
+    return attachment(f"{number}-{part}.json", text)
+
+
+routes = [
+    Route("/run", _run),
+    Route("/run/graph", _graph),
+    Route("/run/transition", _transition),
+    Route("/run/value", _value),
+]
+links: list[Link] = []
