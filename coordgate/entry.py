@@ -178,6 +178,7 @@ def _show(turn: Entering) -> None:
             around or run.seen,
             started=started,
             namespace=namespace,
+            repeats=turn.node.climbs or bool(turn.node.transports),
             guard=guard,
         )
     made.seen = seen = Seen(

@@ -56,6 +56,8 @@ class Seen:
     """Of an attempt: from 1."""
     rung: str = ""
     """Of an attempt: as in its record."""
+    repeats: bool = False
+    """Of a node: whether an attempt that fails may be followed by another."""
     guard: Any = field(default=None, repr=False)
     """Of a node and an attempt: the `NodeGuard` that it is run with."""
     config: Any = field(default=None, repr=False)
@@ -113,14 +115,34 @@ class Observer(Protocol):
         ...
 
 
+@runtime_checkable
+class Resting(Observer, Protocol):
+    """An observer that may have nothing to do: where all rest, a run costs what it does without."""
+
+    def rests(self) -> bool:
+        """Return whether a run that begins now need not be told of."""
+        ...
+
+
 class Observers:
     """The observers of a tracer; whatever one of them raises, the others and the run go on."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        """Take the observers, in the order in which they are told."""
+    def __init__(
+        self, observers: Sequence[Observer], redact: Callable[[str], str] | None = None
+    ) -> None:
+        """Take the observers, in the order in which they are told, and the tracer's redaction."""
         self.each = tuple(observers)
+        self.redact = redact
+        """What takes secrets out of a text, JSON or not, as in the record; None for nothing."""
+        self._resting = [each for each in observers if isinstance(each, Resting)]
         self.errors = 0
         """How often one has raised."""
+
+    def awake(self) -> bool:
+        """Return whether there is anybody to tell of a run that begins now."""
+        if len(self._resting) < len(self.each):
+            return True
+        return any(self._safely(each, each.rests) is False for each in self._resting)
 
     def tell(self, what: Literal["enter", "leave"], seen: Seen) -> None:
         """Tell each of them; of an end, the last one first."""
@@ -132,9 +154,9 @@ class Observers:
         for observer in self.each:
             self._safely(observer, observer.recorded, seen, text)
 
-    def _safely(self, observer: Observer, method: Callable[..., None], *given: Any) -> None:
+    def _safely(self, observer: Observer, method: Callable[..., Any], *given: Any) -> Any:
         try:
-            method(*given)
+            return method(*given)
         except Exception as error:  # noqa: BLE001 - an observer may raise anything, and fails no node
             self.errors += 1
             if self.errors == 1:
@@ -144,3 +166,4 @@ class Observers:
                     type(error).__name__,
                     error,
                 )
+            return None

@@ -96,7 +96,7 @@ class RunContext:
         self.started = time.time()
         self.account: KeptAccount | None = None
         self.seen: Seen | None = None
-        if tracer is not None and tracer.observers.each:
+        if tracer is not None and tracer.observers.each and tracer.observers.awake():
             self.seen = Seen(
                 "run", graph, tracer.observers, run=self.id, thread=thread, started=self.started
             )

@@ -151,7 +151,8 @@ class Tracer:
                     "recorded, such as coordgate.exporters.otel.OpenTelemetry()"
                 )
         itself = [sink] if isinstance(sink, Observer) and sink not in observers else []
-        self.observers = Observers([*observers, *itself])
+        redactor = redact_secrets if redact is True else redact or None
+        self.observers = Observers([*observers, *itself], redactor)
         """Who is told of a run while it goes on."""
         self._owns_sink = not isinstance(sink, Sink)
         if isinstance(sink, Sink):
@@ -164,7 +165,6 @@ class Tracer:
         """How often the sink has failed."""
         self.lost = 0
         """How many records were dropped."""
-        redactor = redact_secrets if redact is True else redact or None
         self._text = ValueText(redactor, max_value_chars)
         self._flush_seconds = flush_seconds
         self._max_waiting = max_waiting
