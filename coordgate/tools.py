@@ -179,14 +179,7 @@ def gate_each(
     Raises:
         ConfigurationError: as `gated_tools`.
     """
-    # A tool by itself is iterable too: over its fields.
-    listed = list(tools) if isinstance(tools, Iterable) else [tools]  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
-    if any(not isinstance(each, BaseTool) for each in listed):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
-        raise ConfigurationError(
-            f"gated_tools: {str(tools)[:80]}: give a list of LangChain tools; "
-            "langchain_core.tools.tool makes one of a function, and the gated_tools of "
-            "coordgate.integrations.mcp takes an MCP client or session"
-        )
+    listed = _listed(tools)
     names = [tool.name for tool in listed]
     for name in names:
         if names.count(name) > 1:
@@ -203,8 +196,24 @@ def gate_each(
 
 
 def checks(tools: Iterable[BaseTool]) -> dict[str, Faults]:
-    """Return what is wrong with the arguments of each tool, by name, for `valid_calls`."""
-    return {tool.name: _faults(tool) for tool in tools}
+    """Return what is wrong with the arguments of each tool, by name, for `valid_calls`.
+
+    Raises:
+        ConfigurationError: they are no tools.
+    """
+    return {tool.name: _faults(tool) for tool in _listed(tools)}
+
+
+def _listed(tools: Iterable[BaseTool]) -> list[BaseTool]:
+    # A tool by itself is iterable too: over its fields.
+    listed = list(tools) if isinstance(tools, Iterable) else None  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+    if listed is None or not all(isinstance(each, BaseTool) for each in listed):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+        raise ConfigurationError(
+            f"{str(tools)[:80]}: give a list of LangChain tools; "
+            "langchain_core.tools.tool makes one of a function, and the gated_tools of "
+            "coordgate.integrations.mcp takes an MCP client or session"
+        )
+    return listed
 
 
 def _rules(

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
+from coordgate.errors import ConfigurationError
 from coordgate.gate import Gate, RungName, Verdict, as_verdict, gate, raised
 from coordgate.gates.values import Unreadable, checked_key, is_mapping, is_sequence, read
 
@@ -88,8 +89,16 @@ def valid_calls(
 
     It stands on the node that asks the model, so that a retry corrects the call before it is made.
     `tools` maps each name to its check: `coordgate.tools.checks(tools)` gives it.
+
+    Raises:
+        ConfigurationError: it is given the tools themselves.
     """
     checked_key(key, "valid_calls")
+    if not is_mapping(tools) or not all(map(callable, tools.values())):
+        raise ConfigurationError(
+            "valid_calls: give the check of each tool by its name: valid_calls(checks(tools)), "
+            "with checks of coordgate.tools"
+        )
     known = dict(tools)
 
     def ask(output: Any) -> Verdict:

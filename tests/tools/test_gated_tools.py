@@ -388,6 +388,16 @@ def test_what_is_no_list_of_tools_is_refused(given: Any) -> None:
     """A bare function, and a tool that is not in a list, are refused with the cure."""
     with pytest.raises(ConfigurationError, match="give a list of LangChain tools"):
         gated_tools(given)
+    with pytest.raises(ConfigurationError, match="give a list of LangChain tools"):
+        checks(given)
+
+
+def test_valid_calls_wants_the_checks_of_tools() -> None:
+    """The tools themselves are refused, with how to get their checks."""
+    for given in ([add], {"add": 1}):
+        tools: Any = given
+        with pytest.raises(ConfigurationError, match=r"valid_calls\(checks\(tools\)\)"):
+            valid_calls(tools)
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
