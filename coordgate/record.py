@@ -43,8 +43,12 @@ Outcome = Literal[
 ]
 """How one attempt ended: `violated` is the contract, `rejected` a gate, `raised` an exception."""
 
-WASTED: frozenset[Outcome] = frozenset({"rejected", "violated", "raised", "cancelled"})
-"""The outcomes of which nothing ships, though tokens were spent."""
+FAILED: frozenset[Outcome] = frozenset({"rejected", "violated", "raised"})
+"""The outcomes of an attempt that was not as it should be."""
+
+WASTED: frozenset[Outcome] = FAILED | {"cancelled"}
+"""The outcomes of which nothing ships, though time and tokens were spent: what was cancelled has
+not failed, and is paid for all the same. In mode observe it does ship: see the transition."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from coordgate.printable import printable as printable  # what else is shown needs it, too
+from coordgate.record import FAILED
 from coordgate.tracer import Attempt, Run, Transition
 
 _COLOURS: Final = {
@@ -32,7 +33,6 @@ _COLOURS: Final = {
     "failed": "red",
     "lost": "red",
 }
-_FAILED: Final = frozenset({"violated", "rejected", "raised"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def has_failed(transition: Transition) -> bool:
 
 def _first_failure(transition: Transition) -> FirstFailure | None:
     for attempt in transition.attempts:
-        if attempt.outcome in _FAILED:
+        if attempt.outcome in FAILED:
             return FirstFailure(
                 transition.number,
                 transition.node,

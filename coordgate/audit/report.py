@@ -41,7 +41,7 @@ class NodeReport:
     cost: float | None
     """In US dollars; None if no attempt knows."""
     wasted: float
-    """The share spent on attempts that were not accepted."""
+    """The share spent on attempts of which nothing shipped: not passed, raised, or cancelled."""
     wasted_of: Waste
     """Of what: of the cost where it is known, else of the tokens, else of the seconds."""
     gates: tuple[str, ...]

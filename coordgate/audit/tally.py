@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from coordgate.audit.kinds import Kind, kind_of
 from coordgate.audit.trend import Trend
+from coordgate.record import WASTED
 
 KEPT: Final = 10_000
 """How many different courses of runs are kept; past that, a sample of as many runs."""
@@ -131,7 +132,7 @@ class Tally:
         self.statuses: Counter[str] = Counter()
         """How many runs ended in each status."""
         self.spending: dict[tuple[str, bool], Spending] = {}
-        """By node, and whether the attempt was accepted."""
+        """By node, and whether it was not wasted."""
         self.verdicts: dict[tuple[str, str], Verdicts] = {}
         """By node (its name alone) and gate, what the gate said."""
         self.durations: dict[str, Counter[int]] = {}
@@ -276,7 +277,8 @@ class Tally:
             if kind.counts:
                 self._classify(kind.node, [*table[: len(alone), 0].tolist(), *begun])
             if kind.attempts:
-                which = (kind.node, kind.attempts[0][1] == "accepted")
+                wasted = kind.attempts[0][1] in WASTED and kind.status != "observed"
+                which = (kind.node, not wasted)
                 self.spending.setdefault(which, Spending()).add(table[:, 1:])
             alone.clear()
             laddered.clear()

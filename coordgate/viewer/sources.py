@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from coordgate.record import Run
+from coordgate.record import FAILED, Run
 from coordgate.stores import SqliteStore, Store
 from coordgate.stores.base import as_it_stands
 from coordgate.stores.rows import run_of
@@ -22,8 +22,6 @@ MOST_TALLIED: Final = 2_000
 
 _LOOKED_AT: Final = 500
 """How many transitions are looked at for the names of gates."""
-
-_UNWANTED: Final = frozenset({"violated", "rejected", "raised"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Tally:
             return
         self.attempts += 1
         self.accepted += outcome == "accepted"
-        self.rejected += outcome in _UNWANTED
+        self.rejected += outcome in FAILED
         if tokens_in is not None or tokens_out is not None:
             self.tokens = (self.tokens or 0) + (tokens_in or 0) + (tokens_out or 0)
         if cost is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import pytest
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
@@ -26,8 +28,9 @@ from coordgate import (
     guard,
 )
 from coordgate.audit import audit
+from coordgate.costs import costs
 from coordgate.stores import MemoryStore
-from coordgate.testing import scripted
+from coordgate.testing import ScriptedModel, scripted
 
 
 def test_a_rerouted_hand_over_shipped_nothing_and_went_elsewhere() -> None:
@@ -109,3 +112,24 @@ def test_sql_finds_refused_inputs_as_the_protocol_does(tmp_path: Path) -> None:
             app.invoke({})
     refused = handoff(audit(tmp_path / "t.db"), "make_a", "make_b")
     assert (refused.accepted.n, refused.accepted.successes) == (2, 1)
+
+
+@pytest.mark.parametrize(("mode", "wasted"), [("enforce", 0.5), ("observe", 0.0)])
+def test_what_is_wasted_is_what_the_costs_say(mode: Any, wasted: float) -> None:
+    """Of attempts that were rejected nothing shipped; in mode observe it did, and is no waste."""
+    store = MemoryStore()
+
+    def work(state: State) -> State:
+        return {"a": ScriptedModel(next(answers)).invoke("go").text}
+
+    usage: Any = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
+    texts = ("bad", GOOD) if mode == "enforce" else ("bad",)
+    answers = iter([AIMessage(text, usage_metadata=usage) for text in texts])
+    builder = StateGraph(State).add_node("make_a", work).add_edge(START, "make_a")
+    nodes = {"make_a": NodeGuard(gates=[is_good("a")], policy=Policy(Retry(1, wait=0)))}
+    with Tracer(store) as tracer:
+        guard(builder, nodes, mode=mode, tracer=tracer).compile().invoke({})
+    (node,) = audit(store).nodes
+    assert (node.wasted, node.wasted_of) == (wasted, "tokens")
+    found = costs(((run, store.transitions(run.id)) for run in store.runs()), by="node")
+    assert found.total.wasted == wasted

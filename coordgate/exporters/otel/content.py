@@ -11,10 +11,9 @@ from langchain_core.messages import BaseMessage
 from opentelemetry.trace import Span, Status, StatusCode
 
 from coordgate.exporters.otel import names
-from coordgate.record import Attempt, GateVerdict, Run, Transition
+from coordgate.record import FAILED, Attempt, GateVerdict, Run, Transition
 from coordgate.values import ValueText
 
-_FAILED = frozenset({"raised", "violated", "rejected"})
 """The outcomes of an attempt that are errors: a question, a jump or a cancellation is none."""
 
 
@@ -108,7 +107,7 @@ class Content:
         ended = {"outcome": attempt.outcome, "reasons": list(attempt.reasons)}
         gave = None if attempt.output in _NOTHING else attempt.output
         self.made(span, names.OUTPUT, gave or json.dumps(ended, ensure_ascii=False))
-        if attempt.outcome in _FAILED:
+        if attempt.outcome in FAILED:
             self._failed(span, attempt)
 
     def _failed(self, span: Span, attempt: Attempt) -> None:
