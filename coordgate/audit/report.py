@@ -94,6 +94,8 @@ class RunCounts:
     """Paused for a person."""
     running: int
     """Are under way."""
+    observed: int
+    """Of all, those in mode observe, where what is rejected ships."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,8 @@ class Tally:
         """How many transitions there were of each kind."""
         self.statuses: Counter[str] = Counter()
         """How many runs ended in each status."""
+        self.modes: Counter[str] = Counter()
+        """How many runs there were in each mode."""
         self.spending: dict[tuple[str, bool], Spending] = {}
         """By node, and whether it was not wasted."""
         self.verdicts: dict[tuple[str, str], Verdicts] = {}
@@ -172,6 +174,7 @@ class Tally:
         numbers = self._numbers(rows)
         self.seen.update(numbers)
         self.statuses[status] += 1
+        self.modes[mode] += 1
         if thread is not None and (self._paused or status == "interrupted"):
             # What was paused goes on in the thread's next run: together they are one.
             numbers = self._paused.pop(thread, []) + numbers

@@ -38,6 +38,7 @@ def run_counts(tally: Tally) -> RunCounts:
         cancelled=seen["cancelled"],
         interrupted=seen["interrupted"],
         running=seen["running"],
+        observed=tally.modes["observe"],
     )
 
 

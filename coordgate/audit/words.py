@@ -118,7 +118,15 @@ def _counted(report: AuditReport) -> str:
         )
         if count
     ]
-    return f"{counted(runs.total, 'run')}: {', '.join(said)}." if said else "No runs yet."
+    if not said:
+        return "No runs yet."
+    told = f"{counted(runs.total, 'run')}: {', '.join(said)}."
+    if 0 < runs.observed < runs.total:
+        told += (
+            f" Of these {runs.observed} in mode observe, where what is rejected ships; they are "
+            "counted with the others."
+        )
+    return told
 
 
 def _meaning(report: AuditReport, compared: Compared, basis: Basis) -> str:

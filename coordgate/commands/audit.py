@@ -11,8 +11,8 @@ from rich.console import Console
 from coordgate.audit.auditing import audit
 from coordgate.audit.page import page
 from coordgate.audit.printing import as_json, markdown, terminal
+from coordgate.commands.arguments import add_labels, add_store, named_labels
 from coordgate.errors import StoreError
-from coordgate.labels import read_labels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "with 95% intervals. Labels beside the store say what was correct. Needs the extra: "
         "pip install 'coordgate[audit]'."
     )
-    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
-    parser.add_argument(
-        "--labels",
-        metavar="FILE",
-        help="labels other than those beside the store (STORE.labels.jsonl)",
-    )
+    add_store(parser)
+    add_labels(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--markdown", action="store_true", help="print Markdown, for a pull request")
@@ -42,12 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Audit the store, and print or write the report."""
-    labels = None
-    if arguments.labels is not None:
-        if not Path(arguments.labels).exists():
-            raise StoreError(f"{arguments.labels}: there is no such file of labels")
-        labels = list(read_labels(arguments.labels))
-    report = audit(arguments.store, labels=labels)
+    report = audit(arguments.store, labels=named_labels(arguments.labels))
     if arguments.html == "-":
         sys.stdout.write(page(report))
     elif arguments.html is not None:

@@ -6,13 +6,12 @@ import argparse
 import json
 import sys
 
-from coordgate.commands.arguments import count
-from coordgate.errors import StoreError
+from coordgate.commands.arguments import add_app, add_labels, add_store, count, named_labels
 from coordgate.labels import labels_beside, read_labels
 from coordgate.loading import open_graph
 from coordgate.past.backtest import backtest
 from coordgate.past.telling import as_json, lines
-from coordgate.stores import open_store
+from coordgate.stores import JsonlStore, SqliteStore, open_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,13 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "verdicts change, on which runs, what that would have cost in retries, and with labels "
         "precision and recall before and after. Nothing of the graph runs but its gates."
     )
-    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
-    parser.add_argument(
-        "--app", required=True, metavar="FILE.py:NAME", help="the guarded graph, or its factory"
-    )
-    parser.add_argument(
-        "--labels", metavar="FILE", help="what is known to be correct (else STORE.labels.jsonl)"
-    )
+    add_store(parser)
+    add_app(parser)
+    add_labels(parser)
     parser.add_argument(
         "--slow", action="store_true", help="ask gates that wait for a model or a network, too"
     )
@@ -42,15 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Judge what was recorded again, and print what has changed."""
     store = open_store(arguments.store)
     try:
-        labels = arguments.labels
-        if labels is None:
-            try:
-                labels = labels_beside(arguments.store)
-            except StoreError:  # a store without a file of its own has none
-                labels = None
-        known = read_labels(labels) if labels is not None else ()
+        labels = named_labels(arguments.labels)
+        if labels is None and isinstance(store, SqliteStore | JsonlStore):
+            labels = list(read_labels(labels_beside(store.path)))
         with open_graph(arguments.app) as app:
-            found = backtest(store, app.graph, known, slow=arguments.slow, where=arguments.app)
+            found = backtest(
+                store, app.graph, labels or (), slow=arguments.slow, where=arguments.app
+            )
     finally:
         store.close()
     if arguments.json:

@@ -14,6 +14,7 @@ from rich.text import Text
 from coordgate.audit.auditing import audit
 from coordgate.audit.slo import Checked, Verdict, check, overall, read_slo
 from coordgate.audit.words import of_rate, percent
+from coordgate.commands.arguments import add_store
 from coordgate.show import printable
 
 CODES: Final[dict[Verdict, int]] = {"met": 0, "missed": 1, "undecided": 3}
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "1 one is shown to be missed, 3 the runs do not decide, 2 wrong usage. However many rates "
         "there are, by chance alone a check is failed, or passed, at most 1 time in 40."
     )
-    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
+    add_store(parser)
     parser.add_argument("--slo", metavar="FILE", required=True, help="the agreed rates, as TOML")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 

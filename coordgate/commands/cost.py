@@ -9,6 +9,7 @@ from contextlib import closing
 from rich.console import Console
 from rich.text import Text
 
+from coordgate.commands.arguments import add_store
 from coordgate.costs import Costs, Spending, as_json, costs, told
 from coordgate.prices import Prices
 from coordgate.recorded import chosen_run
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Sum up what the recorded model calls spent, the greatest first, and what of it went into "
         "attempts that were not accepted. What is unknown is said, and never taken for 0."
     )
-    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
+    add_store(parser)
     parser.add_argument(
         "run", metavar="RUN", nargs="?", help="one run: its id, a beginning of it, or `latest`"
     )

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
+from coordgate.commands.arguments import add_store
 from coordgate.errors import ConfigurationError, StoreError
 from coordgate.stores import Store, open_store
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Write all records of a store where other tools read them. TARGET's ending says how: "
         f"{_KINDS} (which needs coordgate[parquet])."
     )
-    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
+    add_store(parser)
     parser.add_argument("target", metavar="TARGET", help="a path at which nothing is yet")
 
 

@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
+from coordgate.commands.arguments import add_app, add_store
 from coordgate.loading import open_graph
 from coordgate.past.offline import offline
 from coordgate.past.replay import lines, replay
@@ -23,11 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "node bodies, everything else real, and no network. Exit codes: 0 the same transitions, 1 "
         "diverged, 3 the record lacks what it would take to go on."
     )
-    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
+    add_store(parser)
     parser.add_argument("run", metavar="RUN", help="a run's id, a beginning of it, or `latest`")
-    parser.add_argument(
-        "--app", required=True, metavar="FILE.py:NAME", help="the guarded graph, or its factory"
-    )
+    add_app(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 

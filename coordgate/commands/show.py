@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coordgate import show
-from coordgate.commands.arguments import count
+from coordgate.commands.arguments import add_store, count
 from coordgate.errors import ConfigurationError
 from coordgate.following import Following
 from coordgate.record import Run, Transition
@@ -22,7 +22,7 @@ from coordgate.stores import open_store
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.description = "Show the recorded runs, or the transitions of one run."
-    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
+    add_store(parser)
     parser.add_argument(
         "run", metavar="RUN", nargs="?", help="a run's id, a beginning of it, or `latest`"
     )

@@ -7,7 +7,7 @@ import contextlib
 import sys
 import webbrowser
 
-from coordgate.commands.arguments import port
+from coordgate.commands.arguments import add_store, port
 from coordgate.errors import ConfigurationError
 from coordgate.loading import open_graph
 from coordgate.stores import open_store
@@ -32,7 +32,7 @@ examples:
   coordgate view traces.db --host 0.0.0.0       for other machines, who need the token it prints
 
 On a server, leave the host as it is and forward the port: ssh -L 8765:127.0.0.1:8765 SERVER"""
-    parser.add_argument("store", metavar="STORE", help="a trace file (.db, .jsonl) or its URL")
+    add_store(parser)
     parser.add_argument(
         "--app", metavar="FILE.py:NAME", help="the guarded graph, to answer what waits in it"
     )

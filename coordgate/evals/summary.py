@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,8 +20,10 @@ from coordgate.audit.intervals import Floats, Interval, Rate, difference, rate
 from coordgate.evals.running import FAILED, WAITS
 from coordgate.evals.trials import Variant
 from coordgate.labels import Label
-from coordgate.record import Attempt
+from coordgate.record import Call
 from coordgate.stores import Store
+
+_Amount = TypeVar("_Amount", int, float)
 
 _BODIES = frozenset({"first", "retry", "transport"})
 """The rungs that run a node's own body."""
@@ -35,9 +38,9 @@ class Spent:
     calls: int = 0
     """Calls of models; of a bare graph without those of its gates."""
     tokens: int | None = None
-    """Tokens in and out; None if unknown."""
+    """Tokens in and out; None if unknown, also of any one call that was answered."""
     usd: float | None = None
-    """US dollars; None if unknown."""
+    """US dollars; None if unknown, also of any one call that was answered."""
     seconds: float = 0.0
     """How long the runs took, all together."""
 
@@ -169,30 +172,29 @@ def _pulls(given: Sequence[Sequence[Label]]) -> Floats:
 
 
 def _spent(store: Store, labels: Sequence[Label], *, gates: bool) -> Spent:
-    attempts = calls = 0
+    attempts = 0
     seconds = 0.0
-    tokens: int | None = None
-    usd: float | None = None
+    calls: list[Call] = []
     for label in labels:
         run = store.run(label.run)
         seconds += max(0.0, (run.ended or run.started) - run.started)
         for transition in store.transitions(label.run):
             for attempt in transition.attempts:
                 attempts += attempt.rung in _BODIES or attempt.rung.startswith("fallback:")
-                made, used, cost = _called(attempt, gates=gates)
-                calls += made
-                tokens = tokens if used is None else (tokens or 0) + used
-                usd = usd if cost is None else (usd or 0.0) + cost
-    return Spent(attempts, calls, tokens, usd, seconds)
+                calls += (call for call in attempt.calls if gates or call.gate is None)
+    answered = [call for call in calls if call.error is None]
+    tokens = [_tokens(call) for call in answered]
+    costs = [call.cost for call in answered]
+    return Spent(attempts, len(calls), _sum(tokens), _sum(costs), seconds)
 
 
-def _called(attempt: Attempt, *, gates: bool) -> tuple[int, int | None, float | None]:
-    """Return the model calls of an attempt, their tokens and cost."""
-    if gates or not any(call.gate for call in attempt.calls):
-        known = attempt.tokens_in is not None or attempt.tokens_out is not None
-        used = (attempt.tokens_in or 0) + (attempt.tokens_out or 0)
-        return len(attempt.calls), used if known else None, attempt.cost
-    own = [call for call in attempt.calls if call.gate is None]
-    used = sum((call.tokens_in or 0) + (call.tokens_out or 0) for call in own)
-    costs = [call.cost for call in own if call.cost is not None]
-    return len(own), used, sum(costs) if len(costs) == len(own) else None
+def _tokens(call: Call) -> int | None:
+    if call.tokens_in is None and call.tokens_out is None:
+        return None
+    return (call.tokens_in or 0) + (call.tokens_out or 0)
+
+
+def _sum(amounts: Sequence[_Amount | None]) -> _Amount | None:
+    """Return the sum of what is known of each; None if of any it is not, or there is nothing."""
+    known = [each for each in amounts if each is not None]
+    return sum(known[1:], known[0]) if known and len(known) == len(amounts) else None

@@ -127,3 +127,11 @@ def test_one_wrong_hand_over_is_told_of_in_the_singular() -> None:
 def test_less_than_all_is_never_printed_as_all(share: float, text: str) -> None:
     """Only 1 is 100%, and only 0 is 0%."""
     assert percent(share) == text
+
+
+def test_runs_of_both_modes_are_told_apart(tmp_path: Path) -> None:
+    """Runs that were only observed count with the others, and the report says how many."""
+    record(tmp_path / "t.db", {"a": 1.0}, runs=2)
+    assert "mode observe" not in said(tmp_path / "t.db").partition("Gap")[0]
+    record(tmp_path / "t.db", {"a": 1.0}, runs=3, mode="observe")
+    assert "5 runs: 5 completed. Of these 3 in mode observe" in said(tmp_path / "t.db")

@@ -290,6 +290,8 @@ def test_the_command_tells_what_has_changed(
     tracer.close()
     path.write_text(APP.replace("MOST", "5"))
     arguments = ["backtest", "traces.db", "--app", f"{path}:graph"]
+    assert main([*arguments, "--labels", "none.jsonl"]) == 2
+    assert "none.jsonl: there is no such file of labels" in capsys.readouterr().err
     assert main(arguments) == 0
     told = capsys.readouterr().out
     assert "13 recorded outputs of 10 runs" in told

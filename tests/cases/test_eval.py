@@ -1,257 +1,29 @@
-"""Evals: cases, scorers, what an experiment comes to, and going on after a SIGKILL."""
+"""Evals: what an experiment comes to, and going on after a SIGKILL."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pytest
 from killing import lines_of
-from langsmith.evaluation import EvaluationResult, EvaluationResults, RunEvaluator, run_evaluator
-from langsmith.schemas import Example, Run
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
 
-from coordgate import ConfigurationError, open_store
+from coordgate import NodeGuard, Policy, Prices, Retry, Tracer, guard, open_store
 from coordgate.audit.intervals import difference, rate
 from coordgate.cli import main
-from coordgate.evals import Case, Score
-from coordgate.evals.cases import read_cases
-from coordgate.evals.scorer import Scorer
 from coordgate.evals.summary import summarise
+from coordgate.evals.telling import lines
+from coordgate.gates import check
 from coordgate.labels import Label, labels_beside, read_labels
+from coordgate.record import Run, RunId
 from coordgate.stores import MemoryStore
-
-CASE = Case("1", {"n": 2}, 4)
-
-
-def ask(function: Any, output: Any = 4, case: Case = CASE, at_least: float | None = None) -> Score:
-    """Return what a scorer says."""
-    return asyncio.run(Scorer("score.py:it", function, at_least).ask(output, case))
-
-
-# Cases
-
-
-def test_cases_are_read_from_lines(tmp_path: Path) -> None:
-    """Ids are counted where they are not given, and LangSmith's names of the keys do as well."""
-    path = tmp_path / "cases.jsonl"
-    path.write_text(
-        '{"input": {"n": 1}, "expected": 1}\n\n'
-        '{"id": "two", "inputs": {"n": 2}, "outputs": {"m": 4}, "metadata": {"hard": true}}\n'
-    )
-    assert read_cases(str(path)) == [
-        Case("1", {"n": 1}, 1),
-        Case("two", {"n": 2}, {"m": 4}, {"hard": True}),
-    ]
-
-
-def test_cases_come_from_python_too(tmp_path: Path) -> None:
-    """A list or a function that gives cases, dicts, or examples of LangSmith's."""
-    path = tmp_path / "cases_in_python.py"
-    path.write_text(
-        "from uuid import UUID\n"
-        "from langsmith.schemas import Example\n"
-        "from coordgate.evals import Case\n"
-        "def cases():\n"
-        "    yield Case('a', 1)\n"
-        "    yield {'id': 'b', 'input': 2}\n"
-        "    yield Example(id=UUID(int=3), inputs={'n': 3}, outputs={'m': 9})\n"
-    )
-    assert read_cases(f"{path}:cases") == [
-        Case("a", 1),
-        Case("b", 2),
-        Case("00000000-0000-0000-0000-000000000003", {"n": 3}, {"m": 9}),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "holds no cases"),
-        ("{", r"cases\.jsonl:1: no JSON"),
-        ('{"expected": 1}', 'no case; write {"id"'),
-        ('{"id": 1, "input": 1}\n{"id": "1", "input": 2}', "two cases have the id '1'"),
-    ],
-)
-def test_what_is_no_case_is_named(tmp_path: Path, text: str, said: str) -> None:
-    """The error says the file, the line, and what a case is."""
-    path = tmp_path / "cases.jsonl"
-    path.write_text(text)
-    with pytest.raises(ConfigurationError, match=said):
-        read_cases(str(path))
-
-
-def test_a_file_of_cases_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """So is one that cannot be read."""
-    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
-        read_cases(str(tmp_path / "none.jsonl"))
-
-
-class LangSmithServer(BaseHTTPRequestHandler):
-    """As much of LangSmith as lists one dataset: on this machine, over a real socket."""
-
-    dataset = "00000000-0000-0000-0000-00000000000d"
-
-    def do_GET(self) -> None:
-        """Answer what the client asks."""
-        path, _, query = self.path.partition("?")
-        answer: Any = {}
-        if path == "/datasets":
-            known = "name=squares" in query
-            made = {"id": self.dataset, "name": "squares", "created_at": "2026-01-01T00:00:00Z"}
-            answer = [made] if known else []
-        elif path == "/examples":
-            first = "offset=0" in query or "offset" not in query
-            answer = [self.example(n) for n in range(3)] if first else []
-        body = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def example(self, n: int) -> dict[str, Any]:
-        """Return one example."""
-        made = {"id": str(UUID(int=n)), "dataset_id": self.dataset}
-        return {**made, "inputs": {"n": n}, "outputs": {"square": n * n}}
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def langsmith(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give a LangSmith on this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), LangSmithServer) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        monkeypatch.setenv("LANGSMITH_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("LANGSMITH_API_KEY", "none")
-        yield
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.usefixtures("langsmith")
-def test_a_dataset_of_langsmith_gives_cases() -> None:
-    """Its examples are read by LangSmith's own client."""
-    cases = read_cases("langsmith:squares")
-    assert [(case.input, case.expected) for case in cases] == [
-        ({"n": n}, {"square": n * n}) for n in range(3)
-    ]
-    with pytest.raises(ConfigurationError, match="LangSmith does not give the dataset"):
-        read_cases("langsmith:unknown")
-
-
-# Scorers
-
-
-@pytest.mark.parametrize(
-    ("function", "score"),
-    [
-        (lambda output, case: output == case.expected, Score(True)),
-        (lambda output: output == 5, Score(False)),
-        (lambda output: 1, Score(True, 1.0)),
-        (
-            lambda output: Score(False, 0.2, "off", {"draft": True}),
-            Score(False, 0.2, "off", {"draft": True}),
-        ),
-    ],
-)
-def test_a_scorer_is_a_function(function: Any, score: Score) -> None:
-    """It takes the output, and the case if it wants it; a bool, 0 or 1, or a Score."""
-    assert ask(function) == score
-
-
-def test_a_scorer_may_be_async() -> None:
-    """It is awaited."""
-
-    async def right(output: int, case: Case) -> bool:
-        return output == case.expected
-
-    assert ask(right) == Score(True)
-
-
-def test_a_measure_needs_a_mark() -> None:
-    """From which score on an answer is correct, the user says."""
-    assert ask(lambda output: 0.7, at_least=0.7) == Score(True, 0.7)
-    assert ask(lambda output: 0.6, at_least=0.7) == Score(False, 0.6)
-    with pytest.raises(ConfigurationError, match=r"gives 0\.7 for case '1'.*--at-least"):
-        ask(lambda output: 0.7)
-
-
-@pytest.mark.parametrize(
-    ("function", "said"),
-    [
-        (lambda output: None, "gives None for case '1'; return a bool"),
-        (lambda output: 1 / 0, "failed on case '1': ZeroDivisionError"),
-        (7, "is no scorer"),
-    ],
-)
-def test_a_scorer_that_says_nothing_is_an_error(function: Any, said: str) -> None:
-    """A broken scorer is not a wrong answer of the graph."""
-    with pytest.raises(ConfigurationError, match=said):
-        ask(function)
-
-
-def by_outputs(outputs: dict[str, Any], reference_outputs: dict[str, Any]) -> bool:
-    """Compare, as an evaluator of LangSmith's is written today."""
-    return bool(outputs["output"] == reference_outputs["output"])
-
-
-def by_run(run: Run, example: Example) -> dict[str, Any]:
-    """Compare, as they were written before."""
-    assert run.outputs is not None
-    assert example.outputs is not None
-    same = run.outputs["output"] == example.outputs["output"]
-    return {"key": "same", "score": same, "comment": "compared"}
-
-
-@run_evaluator
-def decorated(run: Run, example: Example | None) -> EvaluationResult:
-    """Compare, decorated."""
-    assert example is not None
-    return EvaluationResult(**by_run(run, example))
-
-
-async def awaited(inputs: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
-    """Compare, awaited."""
-    return {"key": "same", "score": outputs["output"] == inputs["n"] ** 2}
-
-
-class Several(RunEvaluator):
-    """An evaluator that is a class, and says several things."""
-
-    def evaluate_run(
-        self, run: Run, example: Example | None = None, evaluator_run_id: Any = None
-    ) -> EvaluationResults:
-        """Say two things."""
-        assert run.outputs is not None
-        right = EvaluationResult(key="right", score=run.outputs["output"] == 4)
-        return {"results": [right, EvaluationResult(key="kind", score=1, comment="so kind")]}
-
-
-@pytest.mark.parametrize("evaluator", [by_outputs, by_run, decorated, awaited, Several()])
-def test_evaluators_of_langsmith_are_scorers(evaluator: Any) -> None:
-    """In each of the forms that `langsmith.evaluate` takes."""
-    assert ask(evaluator, 4).correct
-    assert not ask(evaluator, 5).correct
-
-
-def test_of_several_results_all_must_be_right() -> None:
-    """The reason names those that are not."""
-    assert ask(Several(), 5) == Score(False, None, "right")
-    assert ask(by_run, 5) == Score(False, None, "same: compared")
-
-
-# What it comes to
+from coordgate.testing import ScriptedModel
 
 
 def labels_of(results: dict[str, list[bool]], variant: str) -> list[Label]:
@@ -270,8 +42,6 @@ class Empty(MemoryStore):
 
     def run(self, id_or_prefix: str) -> Any:
         """Return a run of one second."""
-        from coordgate.record import Run, RunId  # noqa: PLC0415 - LangSmith's has the same name
-
         return Run(RunId(id_or_prefix), "g", None, "enforce", "completed", 10.0, 11.0)
 
 
@@ -330,6 +100,60 @@ def test_the_interval_of_the_difference_covers_the_truth() -> None:
         assert gain is not None
         covered += gain.low <= 0.6 * 0.25 <= gain.high
     assert 0.92 <= covered / rounds <= 0.99
+
+
+class Answer(TypedDict, total=False):
+    """The state of a graph that calls a model."""
+
+    model: str
+    text: str
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_correct_answer_costs_what_all_runs_have_spent(known: bool) -> None:
+    """All attempts and gates are paid for; with one price unknown, so is the sum."""
+    texts = iter(["bad", "good", "good", "good"])
+    usage: Any = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+
+    def ask(state: Answer) -> Answer:
+        answer = AIMessage(
+            next(texts), usage_metadata=usage, response_metadata={"model_name": state["model"]}
+        )
+        return {"text": ScriptedModel(answer).invoke("go").text}
+
+    store = MemoryStore()
+    good = check(lambda output: output["text"] == "good", "bad", name="good")
+    nodes = {"ask": NodeGuard(gates=[good], policy=Policy(Retry(1, wait=0)))}
+    prices = Prices({"dear": {"input": 2.0, "output": 10.0}})
+    with Tracer(store) as tracer:
+        builder = StateGraph(Answer).add_node(ask).add_edge(START, "ask")
+        app = guard(builder, nodes, tracer=tracer, prices=prices).compile()
+        for model in ("dear", "dear", "dear" if known else "unknown"):
+            app.invoke({"model": model})
+    labels = [
+        Label(run.id, right, case=str(n), repetition=0, variant="guarded", experiment="e")
+        for n, (run, right) in enumerate(
+            zip(store.runs(newest_first=False), (True, True, False), strict=True)
+        )
+    ]
+    (found,) = summarise("e", store, "", labels, ("guarded",)).variants
+    assert (found.spent.attempts, found.spent.calls, found.spent.tokens) == (4, 4, 440)
+    assert (found.attempts_per_correct, found.tokens_per_correct) == (2.0, 220)
+    if known:
+        assert found.usd_per_correct == pytest.approx(4 * (100 * 2 + 10 * 10) / 1e6 / 2)
+    else:
+        assert (found.spent.usd, found.usd_per_correct) == (None, None)
+
+
+def test_one_case_is_told_of_in_the_singular() -> None:
+    """`1 case, once`, and of several runs and cases how many."""
+    for cases, runs, told in ((1, 1, "1 case, once;"), (1, 2, "1 case, 2 times;")):
+        given = {str(n): [True] * runs for n in range(cases)}
+        report = summarise("e", Empty(), "s", labels_of(given, "guarded"), ("guarded",))
+        assert next(iter(lines(report))).startswith(told)
+    several = labels_of({"1": [True], "2": [True]}, "guarded")
+    report = summarise("e", Empty(), "s", several, ("guarded",))
+    assert next(iter(lines(report))).startswith("2 cases, each once;")
 
 
 # The command
