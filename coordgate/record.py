@@ -46,7 +46,7 @@ Outcome = Literal[
 FAILED: frozenset[Outcome] = frozenset({"rejected", "violated", "raised"})
 """The outcomes of an attempt that was not as it should be."""
 
-WASTED: frozenset[Outcome] = FAILED | {"cancelled"}
+WASTED: frozenset[Outcome] = frozenset({*FAILED, "cancelled"})
 """The outcomes of which nothing ships, though time and tokens were spent: what was cancelled has
 not failed, and is paid for all the same. In mode observe it does ship: see the transition."""
 
