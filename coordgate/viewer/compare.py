@@ -70,7 +70,10 @@ def _compare(request: Request) -> Response:
     if len(chosen) != 2:
         return page(request, "compare_choose.html", status=400, chosen=chosen)
     store = site_of(request).store
-    a, b = (_side(store, run_asked(request, id.strip())) for id in chosen)
+    runs = [run_asked(request, id.strip()) for id in chosen]
+    if "run" in query:  # boxes of a list, which has the newest first
+        runs.sort(key=lambda run: run.started)
+    a, b = (_side(store, run) for run in runs)
     ones, others = (list(islice(store.transitions(side.run.id), MOST_COMPARED)) for side in (a, b))
     pairs = align(ones, others)
     parting = first_divergence(pairs)
@@ -134,7 +137,7 @@ def _measures(a: Side, b: Side) -> list[Measure]:
                 change += f" ({by / one:+.0%})"
         return Measure(name, told(one), told(other), change)
 
-    return [
+    measured = [
         measure("Took", a.seconds, b.seconds, duration),
         measure("Transitions", a.totals.transitions, b.totals.transitions, number),
         measure("Attempts", a.totals.attempts, b.totals.attempts, number),
@@ -143,6 +146,8 @@ def _measures(a: Side, b: Side) -> list[Measure]:
         measure("Wasted tokens", a.totals.wasted_tokens, b.totals.wasted_tokens, number),
         measure("Wasted cost", a.totals.wasted_cost, b.totals.wasted_cost, dollars),
     ]
+    spent = a.totals.tokens is not None or b.totals.tokens is not None
+    return measured if spent else measured[:3]
 
 
 routes = [Route("/compare", _compare), Route("/compare/pair", _difference)]

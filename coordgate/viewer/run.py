@@ -18,7 +18,7 @@ from coordgate.viewer.pages import Link, attachment, is_part, page, run_asked, r
 from coordgate.viewer.path import path_of
 from coordgate.viewer.transition import sight_of
 
-_MOST_DRAWN = 5_000
+_MOST_DRAWN = 3_000
 """The graph is drawn of a run's transitions up to this number."""
 
 _LONGEST_NAME = 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -31,6 +32,10 @@ def _list(request: Request) -> Response:
     source = source_of(site.store)
     found = search(source, filters, after=after, most=PAGE - have, seconds=site.patience)
     asked = filters.query()
+    seen = hashlib.sha256(repr(found.runs).encode("utf-8", "replace")).hexdigest()[:16]
+    if query.get("seen") == seen:
+        return Response(status_code=204)  # what the page shows, and asks after, is still so
+    is_newest = after is None and "have" not in query and (found.full or found.place is None)
     values: dict[str, Any] = {
         "runs": found.runs,
         "filters": filters,
@@ -41,12 +46,13 @@ def _list(request: Request) -> Response:
         if found.full or found.place is None
         else _address(request, asked, found.place, have=have + len(found.runs)),
         "first": after is None,
+        "live": url(request, "/", **asked, seen=seen) if is_newest else None,
         "have": have,
     }
     if is_part(request):
         part = "runs_more.html" if have or "have" in query else "runs_results.html"
         response = page(request, part, **values)
-        if "have" not in query:
+        if "have" not in query and "seen" not in query:
             response.headers["HX-Replace-Url"] = url(request, "/", **asked)
         return response
     return page(

@@ -48,5 +48,26 @@
     show();
   });
 
+  // A list that is renewed under its reader keeps the boxes that were ticked, and the focus.
+  let ticked = [];
+  let focused = null;
+  const rowOf = (id) => [...document.querySelectorAll("tr[data-run]")].find((each) => each.dataset.run === id);
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.requestConfig?.elt !== bar()) return;
+    ticked = [...document.querySelectorAll("tr[data-run] input:checked")].map((each) => each.value);
+    const at = document.activeElement;
+    const row = at?.closest("tr[data-run]");
+    focused = row && { run: row.dataset.run, selector: at.matches("input") ? "input" : "a" };
+  });
+  document.body.addEventListener("htmx:afterSwap", () => {
+    for (const id of ticked) {
+      const box = rowOf(id)?.querySelector("input");
+      if (box) box.checked = true;
+    }
+    if (focused) rowOf(focused.run)?.querySelector(focused.selector)?.focus();
+    ticked = [];
+    focused = null;
+  });
+
   show();
 })();

@@ -253,7 +253,7 @@
 
   const tell = (data) => {
     const words = [];
-    if (data.cut) words.push("The graph shows the first 5,000 transitions.");
+    if (data.cut) words.push("The graph shows the first 3,000 transitions.");
     if (data.left_out) words.push(`${data.left_out} more nodes are not drawn.`);
     note.textContent = words.join(" ");
     note.hidden = !words.length;
