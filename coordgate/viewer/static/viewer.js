@@ -42,9 +42,14 @@
     item.scrollIntoView({ block: "nearest" });
   };
 
+  const isInList = () => document.activeElement.matches("[data-item]");
+
   const actions = {
     j: () => step(1),
     k: () => step(-1),
+    ArrowDown: () => step(1),
+    ArrowUp: () => step(-1),
+    x: () => document.activeElement.closest("tr")?.querySelector("[type=checkbox]")?.click(),
     g: () => document.querySelector("a.brand").click(),
     "?": showKeys,
     "/": () => document.querySelector("[data-search]")?.focus(),
@@ -73,7 +78,7 @@
       return;
     }
     const action = actions[event.key];
-    if (!action) return;
+    if (!action || (event.key.startsWith("Arrow") && !isInList())) return;
     event.preventDefault();
     action();
   });

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Generator, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 NEEDED = "COORDGATE_NEEDS_CHROMIUM"
 """Where CI says that a missing browser is a failure."""
@@ -64,7 +64,7 @@ def tab(chromium: Browser) -> Iterator[Page]:
     context.set_default_timeout(10_000)
     page = context.new_page()
     wrong: list[str] = []
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: wrong.append(said.text) if _is_error(said) else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(
         "request",
@@ -73,3 +73,10 @@ def tab(chromium: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert wrong == []
+
+
+def _is_error(said: ConsoleMessage) -> bool:
+    """Return whether a page has logged an error; that it is an error page itself is none."""
+    if "Failed to load resource" in said.text and said.page is not None:
+        return said.location["url"] != said.page.url
+    return said.type == "error"

@@ -6,10 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 from serving import Serve, served
-from stories import write_store
 
 from coordgate.record import Run, RunId, ThreadId, Transition
 from coordgate.stores import open_store
@@ -24,12 +22,14 @@ EVIL = (
 
 
 def test_j_and_k_go_through_the_list(tab: Page, serve: Serve, traces: Path) -> None:
-    """`j` goes to the first run and on to the next, `k` back."""
+    """`j` goes to the first run and on to the next, `k` back, arrows too; `x` ticks the run."""
     tab.goto(serve(traces))
     items = tab.locator("[data-item]")
-    for key, focused in (("j", 0), ("j", 1), ("k", 0)):
+    for key, focused in (("j", 0), ("j", 1), ("k", 0), ("ArrowDown", 1), ("ArrowUp", 0)):
         tab.keyboard.press(key)
         expect(items.nth(focused)).to_be_focused()
+    tab.keyboard.press("x")
+    expect(tab.get_by_role("checkbox").first).to_be_checked()
 
 
 def test_slash_goes_to_the_search_and_typing_filters(tab: Page, serve: Serve, traces: Path) -> None:
@@ -87,17 +87,6 @@ def test_the_theme_follows_the_system_until_it_is_chosen(
     assert tab.evaluate(background) == light
     tab.reload()
     assert tab.evaluate(background) == light
-
-
-@pytest.mark.parametrize("width", [320, 700, 1280])
-def test_no_width_scrolls_the_page_sideways(
-    tab: Page, serve: Serve, tmp_path: Path, width: int
-) -> None:
-    """However narrow the window, and however long the words, only boxes scroll sideways."""
-    path = write_store(tmp_path / "t.db", "herons", "broken " + "x" * 3000)
-    tab.set_viewport_size({"width": width, "height": 700})
-    tab.goto(serve(path))
-    assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_what_is_recorded_is_shown_and_never_run(tab: Page, serve: Serve, tmp_path: Path) -> None:
