@@ -1,7 +1,7 @@
 // Draws the graph of handoffs and the trend; the tables beside them tell the same without it.
 "use strict";
 (() => {
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const colour = pageColour;
   let drawn = [];
 
   // dagre says where nodes and labels have room; cytoscape draws there.

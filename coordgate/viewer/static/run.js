@@ -103,15 +103,13 @@
   };
 
   const colours = () => {
-    const page = getComputedStyle(document.documentElement);
-    const of = (name) => page.getPropertyValue(name).trim();
     const hows = Object.fromEntries(
       [...legend.children].map((each) => {
         const look = getComputedStyle(each.querySelector(".how"));
         return [each.dataset.how, { ink: look.color, back: look.backgroundColor }];
       }),
     );
-    return { of, hows };
+    return { of: pageColour, hows };
   };
 
   const styles = () => {

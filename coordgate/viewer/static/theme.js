@@ -1,4 +1,5 @@
-// Loaded before anything is painted: the theme that was chosen last, if one was.
+// Loaded before anything is painted: the theme that was chosen last, if one was. And for what is
+// drawn on a canvas, the page's colours as they are in that theme: `pageColour("--line")`.
 "use strict";
 (() => {
   try {
@@ -7,4 +8,13 @@
   } catch {
     // Storage may be forbidden; the system's theme is shown then.
   }
+
+  window.pageColour = (name) => {
+    const probe = document.createElement("span");
+    probe.style.color = `var(${name})`;
+    document.body.append(probe);
+    const colour = getComputedStyle(probe).color;
+    probe.remove();
+    return colour;
+  };
 })();
