@@ -172,6 +172,9 @@ class Tracer:
         self.closed = False
         self.start_anew()
         _living.add(self)
+        # Exit hooks run in reverse: before those of what the sink and the observers send to.
+        atexit.unregister(_at_exit)
+        atexit.register(_at_exit)
 
     def __repr__(self) -> str:
         """Return where it writes, and what went wrong there."""
@@ -385,5 +388,4 @@ def _after_fork() -> None:
         tracer.start_anew()
 
 
-atexit.register(_at_exit)
 os.register_at_fork(after_in_child=_after_fork)

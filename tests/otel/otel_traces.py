@@ -11,6 +11,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Sampler
 
 from coordgate import guard
 from coordgate.exporters.otel import OpenTelemetry
@@ -40,11 +41,11 @@ def says(text: str) -> Any:
 class Traces:
     """A tracer provider of the tests' own, and what was sent to it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, sampler: Sampler | None = None, **settings: Any) -> None:
         """Set up; settings are those of the exporter."""
         self._memory = InMemorySpanExporter()
         self._reader = InMemoryMetricReader()
-        self.provider = TracerProvider(shutdown_on_exit=False)
+        self.provider = TracerProvider(sampler, shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self._memory))
         meters = MeterProvider([self._reader], shutdown_on_exit=False)
         self.exporter = OpenTelemetry(self.provider, meters, **settings)
