@@ -4,7 +4,7 @@
 # ARGS="..."                further arguments for the program that a target runs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench evidence intervals dropin docs lock clean
+.PHONY: help demo test check bench evidence intervals dropin otel-peers docs lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -17,7 +17,7 @@ ARGS ?=
 
 help: ## Say what there is
 	@echo "make TARGET [ARGS=...] [PYTHON=...]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' Makefile | awk '{ name = $$1; $$1 = ""; printf "  %-10s%s\n", name, $$0 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile | awk '{ name = $$1; $$1 = ""; printf "  %-12s%s\n", name, $$0 }'
 
 demo: $(READY) ## Run the guarded sample agent on the project's own documents
 	@$(BIN)/coordgate demo $(ARGS)
@@ -43,6 +43,9 @@ intervals: $(READY) ## Simulate how often the audit's intervals cover the truth,
 
 dropin: $(READY) ## Run LangGraph's own tests, bare and with every node guarded
 	@$(BIN)/python tests/dropin/run.py --mode observe $(ARGS)
+
+otel-peers: $(READY) ## Send a run to Phoenix and MLflow, and ask both what they show of it
+	@$(BIN)/python tests/otel_peers/run.py $(ARGS)
 
 docs: $(DOCS_READY) ## Build the documentation as a web site, in build/site
 	@$(BIN)/zensical build --strict $(ARGS)
