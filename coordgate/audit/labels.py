@@ -153,16 +153,21 @@ def _gate_report(
 ) -> GateReport:
     passed_right, passed_wrong = counts.get((True, True), 0), counts.get((True, False), 0)
     stopped_right, stopped_wrong = counts.get((False, True), 0), counts.get((False, False), 0)
-    wrong, right = passed_wrong + stopped_wrong, passed_right + stopped_right
+    passed, stopped = passed_right + passed_wrong, stopped_right + stopped_wrong
     said_of = tally.verdicts.get((node, gate))
+    asked, let_by = (said_of.asked, said_of.passed) if said_of else (0, 0)
+    # Labels of what passed alone, or of what did not, say nothing of the share that it finds.
+    both = (passed or not let_by) and (stopped or asked == let_by)
+    wrong, right = (passed_wrong + stopped_wrong, passed_right + stopped_right) if both else (0, 0)
     return GateReport(
         node=node,
         gate=gate,
-        asked=said_of.asked if said_of else 0,
-        passed=said_of.passed if said_of else 0,
-        precision=rate(stopped_wrong, stopped_wrong + stopped_right),
-        recall=rate(stopped_wrong, wrong),
-        false_accept=rate(passed_wrong, wrong),
-        false_reject=rate(stopped_right, right),
-        correct_if_passed=rate(passed_right, passed_right + passed_wrong),
+        asked=asked,
+        passed=let_by,
+        labelled=passed + stopped,
+        precision=rate(stopped_wrong, stopped),
+        recall=rate(stopped_wrong if both else 0, wrong),
+        false_accept=rate(passed_wrong if both else 0, wrong),
+        false_reject=rate(stopped_right if both else 0, right),
+        correct_if_passed=rate(passed_right, passed),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,39 +71,46 @@ def next_gates(
     """
     if whole.observed.estimate is None:
         return ()
-    runs = max(1, tally.runs)
     found: list[NextGate] = []
-    for node, loss in zip(nodes, _losses(tally, units, nodes, known, unexplained), strict=True):
-        if loss is None or not loss.rate.estimate or node.transitions == 0:
-            continue
-        again = _again(tally, node)
-        visits = node.transitions / runs
-        low, middle, high = (
-            _gain(w, r, loss, visits, whole.observed.estimate)
-            for w, r in (
-                (loss.rate.low, again.low),
-                (loss.rate.estimate, again.estimate or 0.0),
-                (loss.rate.high, again.high),
-            )
-        )
-        calls = _calls(loss, visits)
-        tokens, seconds = _each(tally, node)
-        checking = visits * _checking(tally)
-        found.append(
-            NextGate(
-                producer=node.node,
-                consumer=" | ".join(h.consumer for h in handoffs if h.producer == node.node),
-                reason=loss.reason,
-                loss=loss.rate,
-                gain=Interval(middle, min(low, middle), max(high, middle)),
-                calls=calls,
-                tokens=None if tokens is None else _scaled(calls, tokens, 0.0),
-                seconds=_scaled(calls, seconds, checking),
-                gain_per_call=middle / calls.estimate if calls.estimate else 0.0,
-            )
-        )
+    for node, losses in zip(nodes, _losses(tally, units, nodes, known, unexplained), strict=True):
+        advised = [
+            _advised(tally, node, handoffs, loss, whole.observed.estimate)
+            for loss in losses
+            if loss.rate.estimate and node.transitions
+        ]
+        # One gate may find what was stopped as well as what was labelled: the greater gain counts.
+        found += sorted(advised, key=lambda each: -(each.gain.estimate or 0.0))[:1]
     found = [each for each in found if (each.gain.estimate or 0.0) > 0]
     return tuple(sorted(found, key=lambda each: -each.gain_per_call))
+
+
+def _advised(
+    tally: Tally, node: NodeReport, handoffs: Sequence[Handoff], loss: _Loss, whole: float
+) -> NextGate:
+    again = _again(tally, node)
+    visits = node.transitions / max(1, tally.runs)
+    low, middle, high = (
+        _gain(w, r, loss, visits, whole)
+        for w, r in (
+            (loss.rate.low, again.low),
+            (loss.rate.estimate or 0.0, again.estimate or 0.0),
+            (loss.rate.high, again.high),
+        )
+    )
+    calls = _calls(loss, visits)
+    tokens, seconds = _each(tally, node)
+    checking = visits * _checking(tally)
+    return NextGate(
+        producer=node.node,
+        consumer=" | ".join(h.consumer for h in handoffs if h.producer == node.node),
+        reason=loss.reason,
+        loss=loss.rate,
+        gain=Interval(middle, min(low, middle), max(high, middle)),
+        calls=calls,
+        tokens=None if tokens is None else _scaled(calls, tokens, 0.0),
+        seconds=_scaled(calls, seconds, checking),
+        gain_per_call=middle / calls.estimate if calls.estimate else 0.0,
+    )
 
 
 def _gain(wrong: float, again: float, loss: _Loss, visits: float, whole: float) -> float:
@@ -124,18 +131,19 @@ def _losses(
     nodes: Sequence[NodeReport],
     known: Sequence[Judged],
     unexplained: Rate | None,
-) -> list[_Loss | None]:
+) -> Iterator[list[_Loss]]:
+    """Yield the ways in which each node's hand-overs were seen to go wrong."""
     refused = _refused(tally)
     labelled: Counter[tuple[str, bool]] = Counter(
         (each.node, each.correct) for each in known if each.shipped
     )
     silent = [node.node for node in nodes if not node.gates]
-    found: list[_Loss | None] = []
     for node, seen in zip(nodes, totals(units, tally), strict=True):
         plain = node.node.rpartition("|")[2]
         failed = seen[0] - seen[2] - refused[node.node, "own"]
         handed = refused[node.node, "on"]
         wrong, right = labelled[plain, False], labelled[plain, True]
+        found: list[_Loss] = []
         if failed + handed > 0:
             trials = seen[0] - refused[node.node, "own"]
             words = [
@@ -148,11 +156,12 @@ def _losses(
             ]
             lost = min(trials, failed + handed)
             found.append(_Loss(rate(lost, trials), "; ".join(words)))
-        elif wrong:
+        if wrong:
             said = f"{wrong} of {wrong + right} that passed {_were(wrong)} labelled wrong"
             unseen = unexplained is None
             found.append(_Loss(rate(wrong, wrong + right), said, labelled=True, unseen=unseen))
-        elif unexplained is not None and unexplained.estimate and node.node in silent and not right:
+        told = found or right or node.node not in silent
+        if unexplained is not None and unexplained.estimate and not told:
             share = unexplained.estimate / len(silent)
             shared = Rate(unexplained.n, None, share, 0.0, unexplained.high)
             said = (
@@ -162,9 +171,7 @@ def _losses(
             if len(silent) > 1:
                 said += f"; split evenly among {len(silent)} such nodes"
             found.append(_Loss(shared, said, labelled=True))
-        else:
-            found.append(None)
-    return found
+        yield found
 
 
 def _were(count: int | None) -> str:

@@ -125,10 +125,13 @@ class GateReport:
     """How often it was asked, with a label or without."""
     passed: int
     """How often it passed."""
+    labelled: int
+    """About how many hand-overs with a label it was asked."""
     precision: Rate
     """Of what it rejected, how much was wrong."""
     recall: Rate
-    """Of what was wrong, how much it rejected: its detection rate."""
+    """Of what was wrong, how much it rejected: its detection rate. Like the next two, of nothing if
+    only what passed has labels though it rejected something, or the other way round."""
     false_accept: Rate
     """Of what was wrong, how much it passed."""
     false_reject: Rate

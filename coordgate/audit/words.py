@@ -253,7 +253,7 @@ def _gates(report: AuditReport) -> Section:
     rows = tuple(
         (
             f"{each.node}: {each.gate}",
-            str(each.recall.n + each.false_reject.n),
+            str(each.labelled),
             of_rate(each.precision),
             of_rate(each.recall),
             of_rate(each.false_accept),
@@ -271,7 +271,14 @@ def _gates(report: AuditReport) -> Section:
         "false reject",
         "correct if passed",
     )
-    return Section("Gates against labels", head, rows)
+    sided = [each for each in report.gates if each.labelled > each.recall.n + each.false_reject.n]
+    notes = [
+        f"{each.node}: {each.gate}: only what "
+        f"{'passed' if each.correct_if_passed.n else 'it rejected'} has labels, so what share it "
+        "finds cannot be told: label single attempts too, or runs recorded in mode observe."
+        for each in sided
+    ]
+    return Section("Gates against labels", head, rows, tuple(notes))
 
 
 def _next(report: AuditReport) -> Section:

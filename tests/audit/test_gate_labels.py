@@ -29,6 +29,7 @@ from coordgate import (
 )
 from coordgate.audit import audit
 from coordgate.audit.report import AuditReport, GateReport
+from coordgate.audit.words import sections
 from coordgate.labels import Label
 from coordgate.stores import MemoryStore
 from coordgate.testing import scripted
@@ -105,6 +106,32 @@ def test_every_rate_of_a_gate_is_a_count(mode: str, retries: int) -> None:
         assert (found.asked, found.passed) == (wrong + right, passed_right + passed_wrong)
 
 
+def printed(report: AuditReport) -> str:
+    """Return the report's sentences on gates and labels."""
+    return " ".join(
+        note
+        for each in sections(report)
+        for note in each.notes
+        if each.title == "Gates against labels"
+    )
+
+
+def test_labels_of_what_passed_alone_say_nothing_of_what_a_gate_finds() -> None:
+    """Where rejected attempts have no label, a recall of 0 would be the labels', not the gate's."""
+    store = counting(40, policy=Policy(Retry(2, wait=0)))
+    labels = [
+        Label(run.id, json.loads(each.writes or "")["v"] % 2 == 0, "count")
+        for run in store.runs()
+        for each in store.transitions(run.id)
+    ]
+    report = audit(store, labels=labels)
+    found = told(report, "not_by_3")
+    assert found.labelled == found.correct_if_passed.n == len(labels)
+    assert 0 < found.correct_if_passed.successes < found.correct_if_passed.n  # type: ignore[operator]
+    assert (found.recall.n, found.false_accept.n, found.false_reject.n) == (0, 0, 0)
+    assert "count: not_by_3: only what passed has labels" in printed(report)
+
+
 def test_a_run_that_was_stopped_says_nothing_of_the_gate_that_stopped_it() -> None:
     """That it came to no right answer is no proof that the gate was right to reject."""
     store = counting(30)
@@ -152,8 +179,9 @@ def test_what_reviewers_decided_labels_the_candidate_that_they_saw() -> None:
                     continue
     found = told(audit(store), "not_by_3")
     assert (found.precision.successes, found.precision.n) == (2, 4)
-    assert (found.false_reject.successes, found.false_reject.n) == (2, 2)
-    assert (found.recall.successes, found.recall.n) == (2, 2)
+    assert (found.labelled, found.passed) == (4, 1)  # the edit
+    assert (found.false_reject.n, found.recall.n, found.correct_if_passed.n) == (0, 0, 0)
+    assert "it rejected has labels" in printed(audit(store))
 
 
 def test_what_broke_the_contract_is_laid_to_no_gate() -> None:

@@ -9,7 +9,7 @@ import pytest
 from langgraph.graph import START, StateGraph
 from lines import GOOD, State, is_good
 
-from coordgate import CoordgateError, NodeGuard, Policy, Retry, Tracer, guard
+from coordgate import CoordgateError, NodeGuard, Policy, Retry, Tracer, gate, guard
 from coordgate.audit import AuditReport, audit
 from coordgate.audit.report import NextGate
 from coordgate.labels import Label, labels_beside, read_labels, write_labels
@@ -136,6 +136,25 @@ def test_a_node_that_stops_runs_is_worth_a_retry(tmp_path: Path) -> None:
     assert advised.gain.estimate == pytest.approx((1 - share) * share, abs=0.03)
     assert advised.tokens is None
     assert advised.seconds.estimate is not None
+
+
+def test_one_stopped_run_does_not_hide_what_a_weak_gate_lets_through(tmp_path: Path) -> None:
+    """A node that lost little by rejections and much unseen is told of what it lost most by."""
+    path = tmp_path / "t.db"
+    seen: list[str] = []
+
+    @gate
+    def weak(output: State) -> bool:
+        seen.append(output["b"])  # of what is wrong it finds every tenth
+        return output["b"] == GOOD or sum(each != GOOD for each in seen) % 10 != 0
+
+    right, report = run(path, {"make_b": NodeGuard(gates=[weak])}, seed=1)
+    assert report.runs.failed > 0
+    first = advice(report)
+    assert first.producer == "make_b"
+    assert "were labelled wrong" in first.reason
+    assert first.loss.low > 0.1
+    assert right < report.runs.completed
 
 
 def test_where_nothing_is_lost_no_gate_is_advised(tmp_path: Path) -> None:
