@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from coordgate.errors import StoreError
-from coordgate.record import Attempt, Call, GateVerdict, Run, Transition
+from coordgate.record import Attempt, Call, GateVerdict, Record, Run, Transition
 from coordgate.stores import Store
+from coordgate.stores.base import storable
 
 try:
     import pyarrow as pa
@@ -73,16 +74,17 @@ def _write(store: Store, folder: Path, each: Callable[[], object]) -> Mapping[st
     with ExitStack() as stack:
         tables = {name: stack.enter_context(_Table(folder, name)) for name in _COLUMNS}
         for run in store.runs(newest_first=False):
-            tables["runs"].add(_own(run))
+            tables["runs"].add(_own(storable(run)))
             for transition in store.transitions(run.id):
-                for name, row in _rows(transition):
+                for name, row in _rows(storable(transition)):
                     tables[name].add(row)
             each()
     return {name: table.rows for name, table in tables.items()}
 
 
-def _rows(transition: Transition) -> Iterator[tuple[str, Row]]:
+def _rows(transition: Record) -> Iterator[tuple[str, Row]]:
     """Yield the rows of a transition and its parts, each with its table's name."""
+    assert isinstance(transition, Transition)
     yield "transitions", _own(transition)
     place: Row = {"run": transition.run, "transition": transition.number}
     for attempt in transition.attempts:
@@ -100,9 +102,17 @@ def _own(record: object) -> Row:
     for name in _NAMES[type(record)]:
         value = getattr(record, name)
         if name in _TIMES:
-            value = None if value is None else datetime.fromtimestamp(value, UTC)
+            value = _moment(value)
         found[name] = list(value) if isinstance(value, tuple) else value
     return found
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    """Return a time; None for one that no calendar has."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 _TIMES = frozenset({"started", "ended"})

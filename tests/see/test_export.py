@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,37 @@ def test_an_empty_store_gives_empty_tables_with_columns(tmp_path: Path) -> None:
     """A query over it finds nothing, and does not fail."""
     assert export_parquet(MemoryStore(), tmp_path / "none.parquet")["runs"] == 0
     assert rows(tmp_path / "none.parquet", "calls") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "read"),
+    [
+        ({"writes": '"\ud800\0"'}, {"writes": '"\\ud800\0"'}),
+        ({"step": 2**70}, {"step": 2**63 - 1}),
+        ({"seconds": math.nan}, {"seconds": 0.0}),
+    ],
+)
+def test_what_no_file_can_hold_is_written_as_stores_write_it(
+    change: dict[str, Any], read: dict[str, Any], tmp_path: Path
+) -> None:
+    """One strange record does not keep the others from being exported."""
+    run, transition = records(1)
+    held = MemoryStore()
+    held.write([run, replace(transition, **change)])
+    export_parquet(held, tmp_path / "out.parquet")
+    (row,) = rows(tmp_path / "out.parquet", "transitions")
+    assert {name: row[name] for name in read} == read
+
+
+@pytest.mark.parametrize("started", [1e15, -1e12, math.inf])
+def test_a_time_that_no_calendar_has_is_left_out(started: float, tmp_path: Path) -> None:
+    """The rest of the record is exported."""
+    run, transition = records(1)
+    held = MemoryStore()
+    held.write([run, replace(transition, started=started)])
+    export_parquet(held, tmp_path / "out.parquet")
+    found = duckdb.sql(f"SELECT node, started FROM '{tmp_path}/out.parquet/transitions.parquet'")  # noqa: S608 - our own path
+    assert found.fetchall() == [("draft", None)]
 
 
 def test_more_rows_than_are_held_at_once(tmp_path: Path) -> None:
