@@ -146,8 +146,8 @@ def _measures(a: Side, b: Side) -> list[Measure]:
         measure("Wasted tokens", a.totals.wasted_tokens, b.totals.wasted_tokens, number),
         measure("Wasted cost", a.totals.wasted_cost, b.totals.wasted_cost, dollars),
     ]
-    spent = a.totals.tokens is not None or b.totals.tokens is not None
-    return measured if spent else measured[:3]
+    has_spent = a.totals.tokens is not None or b.totals.tokens is not None
+    return measured if has_spent else measured[:3]
 
 
 routes = [Route("/compare", _compare), Route("/compare/pair", _difference)]

@@ -317,18 +317,6 @@
     box.dataset.drawn = String(elements.length);
   };
 
-  // For tests and for the curious: where a node stands on the page.
-  box.addEventListener("coordgate:where", (event) => {
-    const node = graph?.getElementById(event.detail.id);
-    if (!node?.nonempty()) return;
-    const at = node.isParent()
-      ? { x: (node.renderedBoundingBox().x1 + node.renderedBoundingBox().x2) / 2, y: node.renderedBoundingBox().y1 + 6 }
-      : node.renderedPosition();
-    event.detail.x = at.x;
-    event.detail.y = at.y;
-    event.detail.how = node.data("how");
-  });
-
   document.getElementById("graph-tools").addEventListener("click", (event) => {
     const by = event.target.closest("[data-zoom]")?.dataset.zoom;
     if (!by || !graph) return;
@@ -399,5 +387,6 @@
     event.preventDefault();
   });
 
+  note.hidden = true;
   draw();
 })();
