@@ -24,6 +24,9 @@ from typing import Any
 
 TESTS = Path(__file__).parent
 
+NEVER = -1
+"""The point at which what is not killed dies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -87,6 +90,41 @@ def _do(step: Callable[[], Any], writes: int) -> None:
 def die() -> None:
     """End this process as a crash would: at once, nothing flushed or closed."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Mortal:
+    """What a saver is, named before it, in a process that is killed at one of its writes."""
+
+    dies = NEVER
+    """The write, from 0, before which it is killed."""
+    points = 0
+    """How many there were."""
+
+    def point(self) -> None:
+        """Die, if this is the point."""
+        if self.points == self.dies:
+            die()
+        self.points += 1
+
+    def put_writes(self, *args: Any, **kwargs: Any) -> None:
+        """Write, if still alive."""
+        self.point()
+        super().put_writes(*args, **kwargs)  # type: ignore[misc]
+
+    def put(self, *args: Any, **kwargs: Any) -> Any:
+        """Write, if still alive."""
+        self.point()
+        return super().put(*args, **kwargs)  # type: ignore[misc]
+
+    async def aput_writes(self, *args: Any, **kwargs: Any) -> None:
+        """Write, if still alive."""
+        self.point()
+        await super().aput_writes(*args, **kwargs)  # type: ignore[misc]
+
+    async def aput(self, *args: Any, **kwargs: Any) -> Any:
+        """Write, if still alive."""
+        self.point()
+        return await super().aput(*args, **kwargs)  # type: ignore[misc]
 
 
 def until_done(

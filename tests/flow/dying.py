@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from flows import State, good, graph, thread
-from killing import apart, die
+from killing import NEVER, Mortal, apart
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START
@@ -47,39 +47,6 @@ def built() -> Any:
     accepts = Contract(accepts={"facts": Annotated[str, Field(min_length=1)]})
     policy = Policy(SendBack(), Reroute("mend", times=1))
     return guard(builder, {"compose": NodeGuard(accepts, [good], policy)})
-
-
-class Mortal:
-    """What a saver is in a process that is killed before one of its writes."""
-
-    dies = -1
-    points = 0
-
-    def point(self) -> None:
-        """Die, if this is the point."""
-        if self.points == self.dies:
-            die()
-        self.points += 1
-
-    def put_writes(self, *args: Any, **kwargs: Any) -> None:
-        """Write, if still alive."""
-        self.point()
-        super().put_writes(*args, **kwargs)  # type: ignore[misc]
-
-    def put(self, *args: Any, **kwargs: Any) -> Any:
-        """Write, if still alive."""
-        self.point()
-        return super().put(*args, **kwargs)  # type: ignore[misc]
-
-    async def aput_writes(self, *args: Any, **kwargs: Any) -> None:
-        """Write, if still alive."""
-        self.point()
-        await super().aput_writes(*args, **kwargs)  # type: ignore[misc]
-
-    async def aput(self, *args: Any, **kwargs: Any) -> Any:
-        """Write, if still alive."""
-        self.point()
-        return await super().aput(*args, **kwargs)  # type: ignore[misc]
 
 
 class MortalSync(Mortal, SqliteSaver):
@@ -120,7 +87,7 @@ def main(kind: str, directory: Path) -> None:
             return goes_on(path, dies)
 
         ended = apart(lambda: step(point))  # noqa: B023 - done before the next round
-        after = apart(lambda: step(-1)) if ended.killed else ended
+        after = apart(lambda: step(NEVER)) if ended.killed else ended
         print(json.dumps({"killed": ended.killed, "ends": after.value}))  # noqa: T201 - for the test
         if not ended.killed:
             return

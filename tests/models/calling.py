@@ -23,6 +23,9 @@ PRICES = Prices({"small": {"input": 1.0, "output": 4.0}})
 """Figures for tests: no vendor's."""
 
 
+ASKED = "Why is the street wet?"
+
+
 class State(TypedDict, total=False):
     """What the nodes share."""
 
@@ -47,9 +50,42 @@ def attempts_of(
     app = guard(graph, {"write": guarded} if guarded else None, tracer=tracer, prices=PRICES)
     try:
         if asynchronous:
-            asyncio.run(app.ainvoke({"question": "Why is the street wet?"}))
+            asyncio.run(app.ainvoke({"question": ASKED}))
         else:
-            app.invoke({"question": "Why is the street wet?"})
+            app.invoke({"question": ASKED})
     except RuntimeError:
         pass
     return tracer.attempts("write")
+
+
+def invoked(model: Any) -> Any:
+    """Return a node that calls the model."""
+    return lambda _: {"draft": model.invoke(ASKED).text}
+
+
+def streamed(model: Any) -> Any:
+    """Return a node that reads the model's stream."""
+    return lambda _: {"draft": "".join(chunk.text for chunk in model.stream(ASKED))}
+
+
+def batched(model: Any) -> Any:
+    """Return a node that asks with a batch."""
+    return lambda _: {"draft": model.batch([ASKED])[0].text}
+
+
+def invoked_async(model: Any) -> Any:
+    """Return an async node that calls the model."""
+
+    async def node(_: State) -> State:
+        return {"draft": (await model.ainvoke(ASKED)).text}
+
+    return node
+
+
+def streamed_async(model: Any) -> Any:
+    """Return an async node that reads the model's stream."""
+
+    async def node(_: State) -> State:
+        return {"draft": "".join([chunk.text async for chunk in model.astream(ASKED)])}
+
+    return node

@@ -13,7 +13,19 @@ from uuid import uuid4
 import httpx
 import openai
 import pytest
-from calling import ALONE, PRICES, Chat, State, attempts_of, one_node
+from calling import (
+    ALONE,
+    ASKED,
+    PRICES,
+    Chat,
+    State,
+    attempts_of,
+    invoked,
+    invoked_async,
+    one_node,
+    streamed,
+    streamed_async,
+)
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.prompts import ChatPromptTemplate
@@ -33,7 +45,6 @@ from coordgate.testing import RecordingTracer
 
 Node = Callable[..., Any]
 
-ASKED = "Why is the street wet?"
 TOKENS = 5
 """Of that question, as the server counts them: four characters to one."""
 
@@ -44,42 +55,6 @@ def total(llmock: LLMock) -> int:
 
 
 # Every way to call a model
-
-
-def invoked(model: Any) -> Node:
-    """Return a node that calls the model."""
-
-    def node(_: State) -> State:
-        return {"draft": model.invoke(ASKED).text}
-
-    return node
-
-
-def streamed(model: Any) -> Node:
-    """Return a node that reads the model's stream."""
-
-    def node(_: State) -> State:
-        return {"draft": "".join(chunk.text for chunk in model.stream(ASKED))}
-
-    return node
-
-
-def invoked_async(model: Any) -> Node:
-    """Return an async node that calls the model."""
-
-    async def node(_: State) -> State:
-        return {"draft": (await model.ainvoke(ASKED)).text}
-
-    return node
-
-
-def streamed_async(model: Any) -> Node:
-    """Return an async node that reads the model's stream."""
-
-    async def node(_: State) -> State:
-        return {"draft": "".join([chunk.text async for chunk in model.astream(ASKED)])}
-
-    return node
 
 
 def with_callbacks(model: Any) -> Node:

@@ -4,7 +4,16 @@ import asyncio
 from typing import Any
 
 import pytest
-from calling import Chat, State, attempts_of
+from calling import (
+    ASKED,
+    Chat,
+    attempts_of,
+    batched,
+    invoked,
+    invoked_async,
+    streamed,
+    streamed_async,
+)
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.prompts import ChatPromptTemplate
@@ -22,7 +31,6 @@ from coordgate.testing import ScriptedModel
 
 TOO_SHORT = check(lambda output: len(output["draft"]) > 10, "the draft is too short")
 GUARDED = NodeGuard(gates=[TOO_SHORT], policy=Policy(Retry(1)))
-ASKED = "Why is the street wet?"
 
 
 def sent(llmock: LLMock) -> list[list[tuple[str, str]]]:
@@ -31,21 +39,6 @@ def sent(llmock: LLMock) -> list[list[tuple[str, str]]]:
         [(each["role"], each["content"]) for each in request.body["messages"]]
         for request in llmock.requests
     ]
-
-
-def invoked(model: Any) -> Any:
-    """Return a node that calls the model."""
-    return lambda _: {"draft": model.invoke(ASKED).text}
-
-
-def streamed(model: Any) -> Any:
-    """Return a node that reads the model's stream."""
-    return lambda _: {"draft": "".join(chunk.text for chunk in model.stream(ASKED))}
-
-
-def batched(model: Any) -> Any:
-    """Return a node that asks with a batch."""
-    return lambda _: {"draft": model.batch([ASKED])[0].text}
 
 
 def generated(model: Any) -> Any:
@@ -57,24 +50,6 @@ def in_a_sequence(model: Any) -> Any:
     """Return a node that is a sequence of LangChain's."""
     prompt = ChatPromptTemplate.from_template(ASKED)
     return prompt | model | RunnableLambda(lambda answer: {"draft": answer.text})
-
-
-def invoked_async(model: Any) -> Any:
-    """Return an async node that calls the model."""
-
-    async def node(_: State) -> State:
-        return {"draft": (await model.ainvoke(ASKED)).text}
-
-    return node
-
-
-def streamed_async(model: Any) -> Any:
-    """Return an async node that reads the model's stream."""
-
-    async def node(_: State) -> State:
-        return {"draft": "".join([chunk.text async for chunk in model.astream(ASKED)])}
-
-    return node
 
 
 SYNC = [invoked, streamed, batched, generated, in_a_sequence]

@@ -4,7 +4,17 @@ import asyncio
 from typing import Any
 
 import pytest
-from calling import Chat, State, attempts_of, one_node
+from calling import (
+    ASKED,
+    Chat,
+    attempts_of,
+    batched,
+    invoked,
+    invoked_async,
+    one_node,
+    streamed,
+    streamed_async,
+)
 from langchain.agents import create_agent
 from langchain_core.tools import tool
 from langgraph.types import RetryPolicy
@@ -17,7 +27,6 @@ from coordgate.gates import check
 from coordgate.models import ModelLadder, with_feedback
 from coordgate.testing import RecordingTracer
 
-ASKED = "Why is the street wet?"
 TOO_SHORT = check(lambda output: len(output["draft"]) > 10, "the draft is too short")
 GUARDED = NodeGuard(gates=[TOO_SHORT], policy=Policy(Retry(2)))
 
@@ -32,39 +41,6 @@ def answers(llmock: LLMock) -> LLMock:
 def asked(llmock: LLMock) -> list[str | None]:
     """Return which models were asked."""
     return [request.model for request in llmock.requests]
-
-
-def invoked(model: Any) -> Any:
-    """Return a node that calls the model."""
-    return lambda _: {"draft": model.invoke(ASKED).text}
-
-
-def streamed(model: Any) -> Any:
-    """Return a node that reads the model's stream."""
-    return lambda _: {"draft": "".join(chunk.text for chunk in model.stream(ASKED))}
-
-
-def batched(model: Any) -> Any:
-    """Return a node that asks with a batch."""
-    return lambda _: {"draft": model.batch([ASKED])[0].text}
-
-
-def invoked_async(model: Any) -> Any:
-    """Return an async node that calls the model."""
-
-    async def node(_: State) -> State:
-        return {"draft": (await model.ainvoke(ASKED)).text}
-
-    return node
-
-
-def streamed_async(model: Any) -> Any:
-    """Return an async node that reads the model's stream."""
-
-    async def node(_: State) -> State:
-        return {"draft": "".join([chunk.text async for chunk in model.astream(ASKED)])}
-
-    return node
 
 
 SYNC = [invoked, streamed, batched]

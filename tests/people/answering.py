@@ -15,7 +15,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from killing import apart, die
+from killing import NEVER, Mortal, apart
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -27,7 +27,6 @@ from typing_extensions import TypedDict
 
 from coordgate import Approve, Edit, Escalate, NodeGuard, Policy, gate, guard
 
-NEVER = -1
 MOST = 18  # points at which a step can be killed
 TASKS = {"plain": ["a"], "subgraph": ["a"], "parallel": ["a", "b", "c"], "sent": ["a", "b", "c"]}
 SAVERS: dict[str, Any] = {
@@ -50,39 +49,6 @@ class State(TypedDict, total=False):
 def never(output: State) -> bool:
     """Accept nothing."""
     return False
-
-
-class Mortal:
-    """What a saver is in a process that is killed before one of its writes, or after the last."""
-
-    dies = NEVER
-    points = 0
-
-    def point(self) -> None:
-        """Die, if this is the point."""
-        if self.points == self.dies:
-            die()
-        self.points += 1
-
-    def put_writes(self, *args: Any, **kwargs: Any) -> None:
-        """Write, if still alive."""
-        self.point()
-        super().put_writes(*args, **kwargs)  # type: ignore[misc]
-
-    def put(self, *args: Any, **kwargs: Any) -> Any:
-        """Write, if still alive."""
-        self.point()
-        return super().put(*args, **kwargs)  # type: ignore[misc]
-
-    async def aput_writes(self, *args: Any, **kwargs: Any) -> None:
-        """Write, if still alive."""
-        self.point()
-        await super().aput_writes(*args, **kwargs)  # type: ignore[misc]
-
-    async def aput(self, *args: Any, **kwargs: Any) -> Any:
-        """Write, if still alive."""
-        self.point()
-        return await super().aput(*args, **kwargs)  # type: ignore[misc]
 
 
 class Program:
