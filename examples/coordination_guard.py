@@ -132,8 +132,7 @@ def main() -> None:
         word = given.pop() if given else None
         if word is None:
             return {**typed(asked), "by": args.by} if sys.stdin.isatty() else None
-        made = json.loads(word) if word.startswith("{") else {"decision": word}
-        return {**made, "by": args.by}
+        return {**(json.loads(word) if word[:1] == "{" else {"decision": word}), "by": args.by}
 
     try:
         with desk(args.home, bare=args.bare) as app:
@@ -142,7 +141,8 @@ def main() -> None:
         sys.exit(f"not published: {error}")
     payload = {name: state.get(name) for name in Payload.model_fields}
     waits = "__interrupt__" in state
-    print("it waits: run this again to answer" if waits else f"published: {json.dumps(payload)}")
+    note = "\nnobody was asked, and nobody saw that the confidence is no number" * args.bare
+    print("it waits: run this again" if waits else f"published: {json.dumps(payload)}{note}")
 
 
 if __name__ == "__main__":

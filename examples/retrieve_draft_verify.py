@@ -1,13 +1,12 @@
 """A company brief: retrieve facts, draft from them, verify, and say what was caught on the way.
 
-python examples/retrieve_draft_verify.py [--company NAME] [--bare] [--faults 0.3 --seed 2]
+python examples/retrieve_draft_verify.py [--company NAME] [--bare] [--faults 0.3] [--seed 2]
 """
 # ruff: noqa: T201 - a program that prints
 
 import argparse
 import inspect
 import os
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import bm25s
@@ -21,7 +20,7 @@ from typing_extensions import TypedDict
 from coordgate import Fallback, Feedback, Policy, Retry, Tracer, gated, guard
 from coordgate.demo.offline import OfflineModel
 from coordgate.gates import cites, grounded_in, not_empty
-from coordgate.tracer import Record, Transition
+from coordgate.tracer import Transition
 
 FACTS = [
     "Northlight Batteries makes sodium-ion cells for stationary storage.",
@@ -114,7 +113,7 @@ def ask(runtime: Runtime[Context], state: State, schema: type[BaseModel], **told
 class Shown:
     """Where the tracer writes: each attempt becomes a line."""
 
-    def write(self, records: Sequence[Record]) -> None:
+    def write(self, records: Any) -> None:
         """Print the attempts of each transition."""
         for each in records:
             for made in each.attempts if isinstance(each, Transition) else ():
@@ -126,23 +125,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write a brief on a company from known facts.")
     parser.add_argument("--company", default="Northlight Batteries")
     parser.add_argument("--bare", action="store_true", help="without coordgate")
-    parser.add_argument("--faults", type=float, default=0.0, help="how often the stand-in errs")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faults", type=float, default=0.3, help="how often the stand-in errs")
+    parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
     model: BaseChatModel = OfflineModel(faults=args.faults, seed=args.seed)
     if os.environ.get("OPENAI_API_KEY"):
         model = ChatOpenAI(model=os.environ.get("OPENAI_MODEL", "gpt-5.4-mini"))
     nodes = [inspect.unwrap(n) if args.bare else n for n in (retrieve, draft, verify)]
     builder = StateGraph(State, context_schema=Context).add_sequence(nodes)
-    builder.add_edge(START, "retrieve")
-    builder.add_conditional_edges("verify", after_verify)
-
+    builder.add_edge(START, "retrieve").add_conditional_edges("verify", after_verify)
     with Tracer(Shown()) as tracer:
         app = (builder if args.bare else guard(builder, tracer=tracer)).compile()
         state = app.invoke({"company": args.company}, context={"model": model})
     facts = (f"[{n}] {fact}" for n, fact in enumerate(state["context"], 1))
     print("", state["draft"] or "(an empty brief)", "", *facts, "", sep="\n")
     print(f"verified: {state['verified']}", *state.get("unsupported", ()), sep="\n")
+    for gate in (cites("draft", sources="context"), grounded_in("context", key="draft")):
+        verdict: Any = gate(state, state)
+        print(f"judged afterwards, {gate.name}: {verdict.reason or 'passed'}")
 
 
 if __name__ == "__main__":

@@ -15,17 +15,31 @@ def test_an_example_can_be_read_in_a_sitting(path: Path) -> None:
     assert not re.search(r"coordgate[\w.]*\._|import _", text)
 
 
-def test_the_pipeline_ships_what_is_grounded() -> None:
-    """The poisoned look-up and the made-up sentence are caught, each mended by its policy."""
-    lines = run("validation_pipeline", "--wait", "0.1")
+def answer(lines: list[str]) -> str:
+    """Return what the pipeline answers."""
+    return lines[lines.index("") + 1]
+
+
+def judged(lines: list[str]) -> list[str]:
+    """Return what the gates say of what went out."""
+    return [line.partition("): ")[2] for line in lines if line.startswith("judged afterwards")]
+
+
+@pytest.mark.parametrize("server", [True, False], ids=["a server", "no extra"])
+def test_the_pipeline_ships_what_is_grounded(tmp_path: Path, server: bool) -> None:
+    """The poisoned look-up and the made-up sentence are caught, with the extra and without it."""
+    for name in ("mcp", "langchain_mcp_adapters"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('not installed')")
+    lines = run("validation_pipeline", "--wait", "0.1", before=None if server else tmp_path)
     assert any(re.match(r"carrier +1 first +rejected .*held back", line) for line in lines)
     assert any(re.match(r"carrier +2 retry +accepted", line) for line in lines)
     assert any(
         re.match(r"answer +1 first +rejected .*not supported by facts", line) for line in lines
     )
     assert any(re.match(r"answer +2 retry +accepted", line) for line in lines)
-    assert "Order 4471 arrives on 9 March [1]." in lines[-3]
-    assert "companies" not in lines[-3]
+    assert "Order 4471 arrives on 9 March [1]." in answer(lines)
+    assert "companies" not in answer(lines)
+    assert judged(lines) == ["passed", "passed"]
 
 
 def test_the_pipelines_fan_out_is_quicker_than_its_chain() -> None:
@@ -37,16 +51,19 @@ def test_the_pipelines_fan_out_is_quicker_than_its_chain() -> None:
 
 def test_the_pipeline_bare_ships_what_was_made_up() -> None:
     """Without coordgate the carrier's order is among the facts, and a made-up sentence goes out."""
-    answer = run("validation_pipeline", "--wait", "0.01", "--bare")[-3]
-    assert "arrives on 9 March" not in answer
-    assert "400 companies" in answer
+    lines = run("validation_pipeline", "--wait", "0.01", "--bare")
+    assert "arrives on 9 March" not in answer(lines)
+    assert "400 companies" in answer(lines)
+    instructions, invented = judged(lines)
+    assert "instructions hidden in the text" in instructions
+    assert "1 of 3 sentences of answer are not supported by facts" in invented
 
 
 def test_the_pipeline_leaves_what_it_does_not_know_to_a_person() -> None:
     """A mail that fits no route goes to the default."""
     lines = run("validation_pipeline", "--wait", "0.01", "--text", "hello")
     assert lines[0].startswith("route      1 first    accepted no label fits")
-    assert lines[-3] == "A colleague will read this."
+    assert answer(lines) == "A colleague will read this."
 
 
 def test_the_audit_on_paper_does_its_arithmetic() -> None:
@@ -55,6 +72,7 @@ def test_the_audit_on_paper_does_its_arithmetic() -> None:
         "product of the nodes  0.867",
         "end to end            0.791",
         "gap                   0.076",
+        "nothing was run: no interval, no weakest handoff, and right only if the rates are",
     ]
 
 
@@ -72,6 +90,7 @@ def test_the_audit_measures_what_it_was_not_told() -> None:
         dict.fromkeys(truth, True)
     )
     assert "the whole against its parts: below" in lines
+    assert lines[-1].endswith("had one known each rate: 0.791, within what was measured")
 
 
 def test_an_agent_is_guarded_from_outside() -> None:

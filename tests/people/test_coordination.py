@@ -42,7 +42,7 @@ def test_what_is_sure_is_published_and_what_is_not_is_asked(tmp_path: Path) -> N
     assert run(tmp_path, "--confidence", "0.9").splitlines() == [published(0.9)]
     waits = run(tmp_path, "--thread", "2")
     assert "confidence is 0.62, at least 0.8 is required" in waits
-    assert waits.endswith("it waits: run this again to answer\n")
+    assert waits.endswith("it waits: run this again\n")
     answered = run(tmp_path, "--thread", "2", "--answer", "approve", "--by", "ann")
     assert answered.splitlines()[-1] == published(0.62)
     assert run(tmp_path, "--thread", "2").splitlines() == [published(0.62)]
@@ -50,7 +50,8 @@ def test_what_is_sure_is_published_and_what_is_not_is_asked(tmp_path: Path) -> N
 
 def test_bare_the_malformed_payload_is_published(tmp_path: Path) -> None:
     """Without the guard nobody looks at what is handed over."""
-    assert run(tmp_path, "--bare").splitlines() == [published("62%")]
+    said = "nobody was asked, and nobody saw that the confidence is no number"
+    assert run(tmp_path, "--bare").splitlines() == [published("62%"), said]
 
 
 def test_an_answer_as_json_is_refused_taken_or_a_no(tmp_path: Path) -> None:

@@ -105,11 +105,13 @@ def settle(data: Path, dies: int = NEVER) -> None:
 def came_of(data: Path, ended: Sequence[Ended]) -> dict[str, Any]:
     """Return what is in the ledger, and the answer, when a case is settled."""
     ledger = support_agent.book(data, "SELECT number, action, amount FROM ledger")
+    outbox = support_agent.book(data, "SELECT customer, answer FROM outbox")
     with open_store(data / "traces.db") as store:
         runs = [run.status for run in store.runs()]
     answer = (data / "answer").read_text()
     kills = sum(each.killed for each in ended)
-    return {"kills": kills, "ledger": ledger, "answer": answer, "runs": runs}
+    books = {"ledger": ledger, "outbox": outbox}
+    return {"kills": kills, "answer": answer, "runs": runs, **books}
 
 
 def at_every_point(directory: Path) -> Iterator[dict[str, Any]]:

@@ -106,7 +106,7 @@ def run(*flags: str, said: str = "") -> subprocess.CompletedProcess[str]:
 def booked_by(done: subprocess.CompletedProcess[str]) -> list[str]:
     """Return the lines of the ledger that a run has shown."""
     assert done.returncode == 0, done.stderr
-    booked = done.stdout.partition("booked:\n")[2].partition("answer:")[0]
+    booked = done.stdout.partition("booked:\n")[2].partition("sent:")[0]
     return booked.splitlines()
 
 
@@ -129,7 +129,17 @@ def test_bare_nobody_is_asked_and_a_crash_pays_twice(tmp_path: Path) -> None:
         again = run(*data, *flags[: 1 if name == "bare" else 0])
         refunds_of[name] = len(booked_by(again))
         assert "at most 5000" not in again.stdout
+        said = "nobody was asked, though 5000 is the limit; after a crash it is booked twice"
+        assert (said in again.stdout) == (name == "bare")
     assert refunds_of == {"bare": 2, "guarded": 1}
+
+
+def test_a_question_can_wait(tmp_path: Path) -> None:
+    """Where nobody answers nothing is booked or sent; the next run asks again."""
+    left = run("--data", str(tmp_path))
+    assert booked_by(left) == []
+    assert left.stdout.endswith("booked:\nsent:\n")
+    assert len(booked_by(run("--data", str(tmp_path), "--answer", "approve"))) == 1
 
 
 # Killed
@@ -138,7 +148,9 @@ def test_bare_nobody_is_asked_and_a_crash_pays_twice(tmp_path: Path) -> None:
 def check(case: dict[str, Any]) -> None:
     """Hold what came of a case against what must be."""
     assert case["ledger"] == [{"number": 4471, "action": "refund", "amount": 129_00}]
-    assert case["answer"] == "You have your money back."
+    told = {"customer": "kim@example.com", "answer": "You have your money back."}
+    assert case["outbox"] == [told]
+    assert case["answer"] == told["answer"]
     assert set(case["runs"]) <= TERMINAL
     assert case["runs"]
 
