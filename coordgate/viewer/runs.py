@@ -25,7 +25,7 @@ def _list(request: Request) -> Response:
     try:
         filters = Filters.asked(query)
         after = Place.told(query["after"]) if query.get("after") else None
-        have = min(PAGE - 1, int(query.get("have", "0")))
+        have = max(0, min(PAGE - 1, int(query.get("have", "0"))))
     except ValueError as error:
         raise HTTPException(400, str(error)) from error
     site = site_of(request)

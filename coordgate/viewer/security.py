@@ -77,8 +77,12 @@ class Security:
             await send({"type": "websocket.close", "code": 1008})
             return
 
+        started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
@@ -90,7 +94,13 @@ class Security:
             body = await _body(receive)
             refusal = self._posting_refusal(scope, body)
             receive = _again(body or b"", receive)
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        try:
+            await (refusal or self._app)(scope, receive, send_with_headers)
+        except Exception:
+            if not started:
+                sorry = _refused(500, "this page failed; the viewer's own output says why")
+                await sorry(scope, receive, send_with_headers)
+            raise
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)

@@ -48,6 +48,6 @@ def address_of(listening: socket.socket, host: str, token: str | None) -> str:
 def serve(app: ASGIApp, listening: socket.socket) -> None:
     """Serve an application until a signal ends it; requests under way get a second more."""
     config = uvicorn.Config(
-        app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
+        app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=1
     )
     uvicorn.Server(config).run(sockets=[listening])

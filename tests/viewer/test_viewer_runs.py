@@ -5,17 +5,28 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from serving import Reader
 from starlette.testclient import TestClient
 from stories import write_store
 
-from coordgate.record import Run, RunId, Transition
+from coordgate.record import Run, RunId, ThreadId, Transition
 from coordgate.stores import MemoryStore, open_store
+from coordgate.viewer import viewer
 from coordgate.viewer.runs import PAGE
 
 START = 1_750_000_000.0
+
+STORE = MemoryStore()
+"""Holds one run, whose every text would steer a terminal or a page."""
+
+_TEXT = "<b>\x1b[1m\x00\u202e\ud800</b>"
+_RUN = Run(RunId(_TEXT), _TEXT, ThreadId(_TEXT), "enforce", "failed", START, None, _TEXT)
+STORE.write([_RUN, Transition(_RUN.id, 1, None, "", 1, _TEXT, "failed", START, 0.1)])
 
 
 def threads(text: str) -> list[str]:
@@ -55,6 +66,26 @@ def test_an_address_that_makes_no_sense_is_told(reader: Reader, traces: Path, qu
     answer = reader(traces).get(f"/?{query}")
     assert answer.status_code == 400
     assert query.partition("=")[2] in answer.text
+
+
+@given(
+    query=st.dictionaries(
+        st.sampled_from(
+            ["status", "node", "verdict", "gate", "text", "from", "to", "after", "have", "seen"]
+        ),
+        st.text(max_size=30)
+        | st.sampled_from(["failed", "rejected", "2026-01-01", "-5", "1.5~~x", "9e400~1~", "\x00"]),
+    ),
+    part=st.booleans(),
+)
+@settings(deadline=None)
+def test_no_address_breaks_the_list(query: dict[str, str], part: bool) -> None:
+    """Whatever an address asks for, the answer is a list, or says what was wrong with it."""
+    client = TestClient(viewer(STORE), base_url="http://127.0.0.1:8765")
+    address = "/?" + urlencode(query, errors="surrogatepass")
+    answer = client.get(address, headers={"HX-Request": "true"} if part else {})
+    assert answer.status_code in {200, 400}
+    assert not set(answer.text) & set("\x00\x1b\u202e\ud800")
 
 
 def followed(client: TestClient, address: str, link: str) -> list[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from stories import write_store
 from coordgate.errors import StoreError
 from coordgate.stores import open_store
 from coordgate.viewer import viewer
-from coordgate.viewer.security import MOST_POSTED, Security
+from coordgate.viewer.security import MOST_POSTED, POLICY, Security
 
 TOKEN = "correct-horse"  # noqa: S105 - of these tests
 
@@ -125,6 +126,27 @@ def test_a_form_from_elsewhere_is_refused(
 def test_nothing_but_reading_and_forms_is_known(posting: TestClient) -> None:
     """Methods that pages do not use are refused before any page sees them."""
     assert posting.put("/", data={"csrf": "secret"}, headers=OURS).status_code == 405
+
+
+def test_a_page_that_fails_tells_nothing(traces: Path) -> None:
+    """An error that nobody foresaw is a bare page with the strict headers, and goes to the log."""
+    app = viewer(traces)
+    app.state.site = replace(app.state.site, patience="soon")
+    client = TestClient(app, base_url="http://127.0.0.1:8765", raise_server_exceptions=False)
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert "soon" not in answer.text
+    assert answer.headers["content-security-policy"] == POLICY
+    with pytest.raises(TypeError):
+        TestClient(app, base_url="http://127.0.0.1:8765").get("/")
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd", "/static/"]
+)
+def test_no_file_but_the_static_ones_is_served(reader: Reader, traces: Path, path: str) -> None:
+    """A path that leads out of the static files finds nothing."""
+    assert reader(traces).get(path).status_code == 404
 
 
 def test_looking_changes_nothing(reader: Reader, traces: Path) -> None:
