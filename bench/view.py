@@ -80,9 +80,10 @@ def run(home: Path, *, transitions: int, rounds: int) -> Figures:
 def _kinds(path: Path) -> Mapping[str, str]:
     """Return an address for each kind of page."""
     with closing(sqlite3.connect(path)) as database:
-        oldest, middle = (
+        newest, oldest, middle = (
             database.execute(sql).fetchone()
             for sql in (
+                "SELECT id, started FROM runs ORDER BY started DESC LIMIT 1",
                 "SELECT id, started FROM runs ORDER BY started LIMIT 1 OFFSET 20",
                 "SELECT id, started FROM runs ORDER BY started LIMIT 1 OFFSET "
                 "(SELECT count(*) / 2 FROM runs)",
@@ -103,6 +104,8 @@ def _kinds(path: Path) -> Mapping[str, str]:
         "text: absent": "/?text=absent",
         "node, verdict and text: absent": "/?node=draft&verdict=rejected&text=absent",
         "an hour in the middle": f"/?from={_moment(middle[1])}&to={_moment(middle[1] + 3600)}",
+        "one run": f"/run?id={newest[0]}",
+        "two runs compared": f"/compare?run={oldest[0]}&run={newest[0]}",
     }
 
 
