@@ -56,16 +56,25 @@ def _labelled(found: Backtest) -> Iterator[str]:
     yield "wrong, how many were rejected):"
     for turn in turns:
         yield f"  {printable(turn.node)}: {printable(turn.gate)}"
-        yield from _beside(turn.labelled_then, turn.labelled_now)
+        rejected = (turn.rejected_then, turn.rejected_now)
+        yield from _beside(turn.labelled_then, turn.labelled_now, *rejected)
     if runs:
         yield f"  whole runs ({runs} labelled; rejected: a gate rejects something that shipped)"
         yield from _beside(found.stopped_then, found.stopped_now)
 
 
-def _beside(then: Confusion, now: Confusion) -> Iterator[str]:
-    for when, each in (("then", then), ("now", now)):
-        precision, recall = (_share(*pair) for pair in (each.of_rejected, each.of_wrong))
+def _beside(then: Confusion, now: Confusion, *rejected: int) -> Iterator[str]:
+    """Yield the two shares then and now; `rejected` is how many were, with a label or without."""
+    for when, each, stopped in zip(("then", "now"), (then, now), rejected or (0, 0), strict=True):
+        precision, recall = _share(*each.of_rejected), _share(*each.of_wrong)
+        if _one_sided(each, stopped):
+            recall = "- (what it rejected has no label)"
         yield f"    {when:5} precision {precision:36} recall {recall}"
+
+
+def _one_sided(each: Confusion, rejected: int) -> bool:
+    """Return whether nothing that was rejected has a label: what share is found is not known."""
+    return bool(rejected) and not each.of_rejected[1]
 
 
 def _share(count: int, total: int) -> str:
@@ -118,9 +127,12 @@ def as_json(found: Backtest) -> dict[str, Any]:
 
 
 def _rates(turn: GateTurn, *, then: bool) -> dict[str, Any]:
-    return _precision(turn.labelled_then if then else turn.labelled_now)
+    if then:
+        return _precision(turn.labelled_then, turn.rejected_then)
+    return _precision(turn.labelled_now, turn.rejected_now)
 
 
-def _precision(each: Confusion) -> dict[str, Any]:
-    precision, recall = rate(*each.of_rejected), rate(*each.of_wrong)
+def _precision(each: Confusion, rejected: int = 0) -> dict[str, Any]:
+    precision = rate(*each.of_rejected)
+    recall = rate(0, 0) if _one_sided(each, rejected) else rate(*each.of_wrong)
     return {**asdict(each), "precision": asdict(precision), "recall": asdict(recall)}

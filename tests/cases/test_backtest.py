@@ -28,6 +28,7 @@ from coordgate.cli import main
 from coordgate.gates import check, finished, max_length
 from coordgate.labels import Label, labels_beside, write_labels
 from coordgate.past.backtest import CONTRACT, Backtest, GateTurn, backtest
+from coordgate.past.telling import as_json, lines
 from coordgate.stores import MemoryStore
 
 
@@ -180,6 +181,20 @@ def test_a_label_without_an_attempt_is_about_what_shipped() -> None:
     few = turn(backtest(store, today(at_most(7)), labels), "few")
     assert few.labelled_now.passed_right == 10
     assert few.labelled_now.of_rejected == (0, 0)
+
+
+def test_labels_of_what_shipped_alone_give_no_recall_of_then() -> None:
+    """What a gate rejected then is not among them: a recall of 0 would be the labels' doing."""
+    store = recorded(words=7)
+    runs = enumerate(store.runs(newest_first=False))
+    found = backtest(store, today(at_most(5)), [Label(r.id, n < 5, "write") for n, r in runs])
+    few = turn(found, "few")
+    assert (few.rejected_then, few.labelled_then.of_rejected[1]) == (3, 0)
+    gates = {each["gate"]: each for each in as_json(found)["gates"]}
+    assert gates["few"]["then"]["recall"]["n"] == 0
+    assert gates["few"]["now"]["recall"]["n"] == 5
+    (then,) = [each for each in lines(found) if "what it rejected has no label" in each]
+    assert then.strip().startswith("then")
 
 
 def test_a_gate_that_waits_is_asked_only_if_told_to() -> None:
