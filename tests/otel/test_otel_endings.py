@@ -127,3 +127,15 @@ def test_a_cancelled_run_is_no_error_and_all_its_spans_are_sent():
     assert all(span.status.status_code is StatusCode.UNSET for span in traces.spans)
     assert traces.attributes("invoke_workflow G")["coordgate.run.status"] == "cancelled"
     assert traces.attributes("attempt first")["coordgate.attempt.outcome"] == "cancelled"
+
+
+def test_what_is_only_observed_is_no_error():
+    """In observe mode the output shipped: its attempt says what was wrong, and is not marked."""
+    traces = Traces()
+    builder = StateGraph(State).add_node("a", says("")).add_edge(START, "a")
+    guards = {"a": NodeGuard(gates=[not_empty("text")])}
+    guard(builder, guards, mode="observe", tracer=traces.tracer).compile(name="G").invoke({})
+    assert all(span.status.status_code is StatusCode.UNSET for span in traces.spans)
+    assert traces.attributes("attempt first")["coordgate.attempt.outcome"] == "rejected"
+    assert traces.attributes("node a")["coordgate.node.status"] == "observed"
+    assert traces.attributes("invoke_workflow G")["coordgate.mode"] == "observe"

@@ -107,7 +107,7 @@ class Content:
         ended = {"outcome": attempt.outcome, "reasons": list(attempt.reasons)}
         gave = None if attempt.output in _NOTHING else attempt.output
         self.made(span, names.OUTPUT, gave or json.dumps(ended, ensure_ascii=False))
-        if attempt.outcome in FAILED:
+        if attempt.outcome in FAILED and node.status != "observed":
             self._failed(span, attempt)
 
     def _failed(self, span: Span, attempt: Attempt) -> None:
