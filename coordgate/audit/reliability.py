@@ -169,9 +169,11 @@ def _named(nodes: Rates) -> dict[str, float]:
 def _handoffs(handoffs: float | Sequence[float], count: int) -> list[Fraction]:
     each = [handoffs] * count if isinstance(handoffs, int | float) else list(handoffs)
     if len(each) != count:
+        have = {0: "1 node has no handoff", 1: "2 nodes in a row have 1 handoff"}.get(
+            count, f"{count + 1} nodes in a row have {count} handoffs"
+        )
         raise ConfigurationError(
-            f"reliability: {count + 1} nodes in a row have {count} handoffs, "
-            f"but {len(each)} rates are given; give one for all, or {count}"
+            f"reliability: {have}, but {len(each)} rates are given; give one, or one for each"
         )
     return [_rate(f"handoff {place}", rate) for place, rate in enumerate(each, start=1)]
 

@@ -54,11 +54,16 @@ def run(arguments: argparse.Namespace) -> int:
 def _line(checked: Checked) -> Text:
     agreed, seen = checked.agreed, checked.seen
     line = Text(f"{checked.verdict:9}", _COLOURS[checked.verdict])
-    found = (
-        f"{of_rate(seen)} of {seen.n}" if seen.n else f"nothing was recorded of it{checked.nearest}"
-    )
+    found = f"{of_rate(seen)} of {seen.n}" if seen.n else _nothing(checked)
     if checked.verdict == "undecided" and seen.n:
         beyond = seen.high < agreed.at_least or seen.low >= agreed.at_least
         found += ", which may be chance" if beyond else ""
     line.append(f"  {printable(agreed.title)}: at least {percent(agreed.at_least)} agreed, {found}")
     return line
+
+
+def _nothing(checked: Checked) -> str:
+    """Return why nothing is known of a rate."""
+    if checked.agreed.scope != "end_to_end":
+        return f"nothing was recorded of it{checked.nearest}"
+    return "no run has a label" if checked.agreed.what == "correct" else "no run has ended yet"

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from coordgate.audit.reliability import GateModel, Reliability, reliability
 from coordgate.commands.arguments import share
+from coordgate.errors import ConfigurationError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     gates = None
     if arguments.detection is not None:
         gates = GateModel(arguments.detection, arguments.false_alarm, arguments.attempts)
+    elif arguments.false_alarm or arguments.attempts != 1:
+        raise ConfigurationError(
+            "--false-alarm and --attempts are of a gate: say with --detection how likely it is to "
+            "reject a wrong output"
+        )
     given: list[float] = arguments.handoffs
     design = reliability(
         arguments.nodes, handoffs=given[0] if len(given) == 1 else given, gates=gates
@@ -75,17 +81,26 @@ def _lines(design: Reliability) -> Text:
     head = f"{'NODE':{width}}  {'RATE':>8}  {'HANDOFF':>8}  {'SO FAR':>8}"
     text.append(head + (f"  {'WRONG':>8}  {'STOPPED':>8}  {'CALLS':>8}" if gated else ""), "bold")
     for place, step in enumerate(design.steps):
-        handoff = f"{step.handoff:8.4f}" if place else f"{'-':>8}"
-        text.append(f"\n{step.node:{width}}  {step.rate:8.4f}  {handoff}  {step.correct:8.4f}")
+        handoff = _rate(step.handoff) if place else "-"
+        text.append(f"\n{step.node:{width}}  {_rate(step.rate):>8}  {handoff:>8}")
+        text.append(f"  {_rate(step.correct):>8}")
         if gated:
-            text.append(f"  {step.wrong:8.4f}  {step.stopped:8.4f}  {step.calls:8.4f}")
+            text.append(f"  {_rate(step.wrong):>8}  {_rate(step.stopped):>8}  {step.calls:8.4f}")
     text.append("\n\n")
-    text.append(f"naive       {design.naive:.4f}  the nodes alone\n")
-    text.append(f"end to end  {design.end_to_end:.4f}", "bold")
+    text.append(f"naive       {_rate(design.naive)}  the nodes alone\n")
+    text.append(f"end to end  {_rate(design.end_to_end)}", "bold")
     text.append("  completed and right\n")
-    text.append(f"gap         {design.gap:.4f}")
+    text.append(f"gap         {_rate(design.gap)}")
     if gated:
-        text.append(f"\nwrong       {design.wrong:.4f}  completed, passed every gate, and wrong")
-        text.append(f"\nstopped     {design.stopped:.4f}  by a gate")
+        text.append(f"\nwrong       {_rate(design.wrong)}  completed, passed every gate, and wrong")
+        text.append(f"\nstopped     {_rate(design.stopped)}  by a gate")
         text.append(f"\ncalls       {design.calls:.4f}  node bodies run, on average")
     return text
+
+
+def _rate(value: float) -> str:
+    """Return a rate with four digits: neither 1 of what is less, nor 0 of what is more."""
+    text = f"{value:.4f}"
+    if text == "1.0000" and value < 1:
+        return f"1-{1 - value:.0e}"
+    return f"{value:.1e}" if text in {"0.0000", "-0.0000"} and value else text

@@ -17,17 +17,8 @@ def lines(found: Backtest, *, limit: int | None = None) -> Iterator[str]:
     """Yield a backtest in words, with at most `limit` of its changes."""
     outputs, runs = counted(found.outputs, "recorded output"), counted(found.runs, "run")
     yield f"{outputs} of {runs}, judged by today's gates"
-    width = max([24, *(len(f"{turn.node}: {turn.gate}") for turn in found.gates)])
-    yield ""
-    yield f"{'GATE':{width}}  {'REJECTED THEN':>14}  {'NOW':>14}  {'NEWLY REJECTED':>14}  PASSED"
-    for turn in found.gates:
-        then = _of(turn.rejected_then, turn.asked_then)
-        now = _of(turn.rejected_now, turn.asked_now)
-        name = printable(f"{turn.node}: {turn.gate}")
-        moved = f"{turn.now_rejected:>14}  {turn.now_passed:>6}"
-        yield f"{name:{width}}  {then:>14}  {now:>14}  {moved}"
-        if turn.broken_now:
-            yield f"    {turn.broken_now} of these because the gate raised or returned nonsense"
+    if found.gates:
+        yield from _table(found.gates)
     yield from _labelled(found)
     for each in found.retries:
         yield from _cost(each)
@@ -35,9 +26,23 @@ def lines(found: Backtest, *, limit: int | None = None) -> Iterator[str]:
     for name in found.not_asked:
         yield f"not asked, since it waits (--slow asks it) or looks at a model's answers: {name}"
     for why, count in found.not_judged.items():
-        yield f"not judged: {count} of {why}"
+        yield f"not judged: {counted(count, 'output')}: {printable(why)}"
     for doubt in found.doubts:
-        yield f"not sure: {doubt}"
+        yield f"not sure: {printable(doubt)}"
+
+
+def _table(gates: list[GateTurn]) -> Iterator[str]:
+    width = max([24, *(len(f"{turn.node}: {turn.gate}") for turn in gates)])
+    yield ""
+    yield f"{'GATE':{width}}  {'REJECTED THEN':>14}  {'NOW':>14}  {'NEWLY REJECTED':>14}  PASSED"
+    for turn in gates:
+        then = _of(turn.rejected_then, turn.asked_then)
+        now = _of(turn.rejected_now, turn.asked_now)
+        name = printable(f"{turn.node}: {turn.gate}")
+        moved = f"{turn.now_rejected:>14}  {turn.now_passed:>6}"
+        yield f"{name:{width}}  {then:>14}  {now:>14}  {moved}"
+        if turn.broken_now:
+            yield f"    {turn.broken_now} of these because the gate raised or returned nonsense"
 
 
 def _of(count: int, total: int) -> str:

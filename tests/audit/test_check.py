@@ -111,6 +111,22 @@ def test_a_name_that_nothing_has_is_told_with_the_nearest(
     assert "did you mean 'make_a -> make_b'?" in told
 
 
+def test_what_nothing_is_known_of_is_told_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rate of runs lacks labels, or runs that have ended."""
+    record(tmp_path / "some.db", {"a": 1.0}, runs=2)
+    with open_store(tmp_path / "none.db", mode="write"):
+        pass
+    (tmp_path / "slo.toml").write_text("[end_to_end]\naccepted = 0.5\ncorrect = 0.5\n")
+    for name, accepted in (("some", "100.0% ["), ("none", "no run has ended yet")):
+        path = str(tmp_path / f"{name}.db")
+        assert main(["check", path, "--slo", str(tmp_path / "slo.toml")]) == 3
+        first, second, _ = capsys.readouterr().out.splitlines()
+        assert accepted in first
+        assert "at least 50.0% agreed, no run has a label" in second
+
+
 RATES = 10
 RUNS = 80
 

@@ -136,7 +136,10 @@ def test_a_gate_cannot_mend_a_wrong_input() -> None:
     [
         ({"nodes": [1.2]}, "the rate 1.2"),
         ({"nodes": []}, "no nodes"),
-        ({"nodes": [0.9, 0.9], "handoffs": [0.9, 0.9]}, "2 nodes in a row have 1 handoffs"),
+        (
+            {"nodes": [0.9, 0.9], "handoffs": [0.9, 0.9]},
+            "2 nodes in a row have 1 handoff,",
+        ),
         ({"nodes": {"a": 0.9}, "gates": {"b": GateModel(1, 0, 1)}}, "'b', which is no node"),
         ({"nodes": [0.9], "gates": GateModel(1, 0, 0)}, "0 attempts"),
         ({"nodes": [0.9], "gates": GateModel(1, float("nan"), 1)}, "false_alarm has the rate nan"),
@@ -168,6 +171,24 @@ def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_command_refuses_what_is_no_rate(capsys: pytest.CaptureFixture[str]) -> None:
     """A rate over 1, or handoffs that do not fit, end with code 2 and one line."""
-    for line in (["reliability", "97"], ["reliability", ".9", ".9", "--handoffs", ".9", ".9"]):
+    for line in (
+        ["reliability", "97"],
+        ["reliability", ".9", ".9", "--handoffs", ".9", ".9"],
+        ["reliability", ".9", "--handoffs", ".9", ".9"],
+        ["reliability", ".9", "--false-alarm", ".1"],  # of a gate that is not there
+        ["reliability", ".9", "--attempts", "3"],
+    ):
         assert main(line) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_command_takes_nearly_all_for_all_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is less than 1 is not printed as 1, nor what is more than 0 as 0."""
+    gate = ["--detection", "0.999", "--attempts", "3"]
+    assert main(["reliability", "0.999999", "0.99999999", *gate]) == 0
+    shown = capsys.readouterr().out
+    assert "naive       1-1e-06" in shown
+    assert "stopped     1.0e-09  by a gate" in shown
+    assert "1.0000  completed" not in shown
+    assert main(["reliability", "1", "1"]) == 0
+    assert "end to end  1.0000" in capsys.readouterr().out

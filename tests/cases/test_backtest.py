@@ -337,6 +337,20 @@ def test_a_run_that_failed_has_nothing_that_a_gate_missed() -> None:
     assert (found.stopped_now.rejected_right, found.stopped_now.passed_right) == (2, 5)
 
 
+def test_nothing_recorded_is_told_without_a_table() -> None:
+    """An empty store has no gates to tell of; counts agree with their nouns."""
+    assert list(lines(backtest(MemoryStore(), today(at_most(5))))) == [
+        "0 recorded outputs of 0 runs, judged by today's gates"
+    ]
+    store = MemoryStore()
+    with Tracer(store) as tracer:
+        guard(build(), tracer=tracer).compile().invoke({"words": 1})
+    other: Any = StateGraph(State).add_node("other", lambda state: {}).add_edge(START, "other")
+    told = list(lines(backtest(store, guard(other).compile())))
+    assert told[0].startswith("0 recorded outputs of 1 run,")
+    assert told[-1] == "not judged: 1 output: the graph has no node 'write'"
+
+
 def test_labels_of_several_sources_must_agree() -> None:
     """As in the audit: one that says it is wrong is enough, and a transition may be meant alone."""
     store = recorded(words=10)
