@@ -160,8 +160,20 @@ class _Node:
     tokens: list[int] = field(default_factory=list[int])
     costs: list[float] = field(default_factory=list[float])
     saved: list[Attempt] = field(default_factory=list[Attempt])
-    now_rejected: int = 0
+    now_rejected: list[int] = field(default_factory=list[int])
+    """Of each output that would not ship now, how many repeats were made before it; -1 of one that
+    came after all of them, from a fallback."""
     now_passed: int = 0
+
+    def spend(self, attempt: Attempt) -> None:
+        """Take what an attempt of the node itself has spent."""
+        if attempt.rung in _NODE_ITSELF:
+            self.attempts += 1
+            self.seconds += attempt.seconds
+            if attempt.tokens_in is not None or attempt.tokens_out is not None:
+                self.tokens.append((attempt.tokens_in or 0) + (attempt.tokens_out or 0))
+            if attempt.cost is not None:
+                self.costs.append(attempt.cost)
 
 
 class _Test:
@@ -199,13 +211,7 @@ class _Test:
         gathered = self._of[node.path]
         then = now = spared = False
         for position, attempt in enumerate(transition.attempts):
-            if attempt.rung in _NODE_ITSELF:
-                gathered.attempts += 1
-                gathered.seconds += attempt.seconds
-                if attempt.tokens_in is not None or attempt.tokens_out is not None:
-                    gathered.tokens.append((attempt.tokens_in or 0) + (attempt.tokens_out or 0))
-                if attempt.cost is not None:
-                    gathered.costs.append(attempt.cost)
+            gathered.spend(attempt)
             if attempt.outcome not in _JUDGED or attempt.output is None:
                 continue
             if attempt.rung == "degrade" or attempt.rung.startswith("escalate:"):
@@ -222,7 +228,9 @@ class _Test:
             }
             if shipped:
                 then, now = not accepted, not verdict
-                gathered.now_rejected += accepted and not verdict
+                if accepted and not verdict:
+                    made = position if attempt.rung in _NODE_ITSELF else -1
+                    gathered.now_rejected.append(made)
             if not accepted and verdict and not spared:
                 spared = True
                 gathered.now_passed += 1
@@ -334,11 +342,12 @@ def _retries(node: GuardedNode, gathered: _Node) -> Retries:
     policy = node.plan.policy
     allowed = sum(rung.attempts for rung in (policy.of(Retry) if policy else ()))
     share = gathered.rejected / gathered.judged
-    each = sum(share**made for made in range(allowed))
-    more = gathered.now_rejected * each
+    left = [allowed - made if made >= 0 else 0 for made in gathered.now_rejected]
+    more = float(sum(share**made for repeats in left for made in range(repeats)))
     saved = gathered.saved
     tokens = [(a.tokens_in or 0) + (a.tokens_out or 0) for a in saved]
-    made = Retries(node.path, gathered.now_rejected, gathered.now_passed, more, len(saved))
+    rejected, passed = len(gathered.now_rejected), gathered.now_passed
+    made = Retries(node.path, rejected, passed, more, len(saved))
     made.retries = allowed
     made.seconds = more * gathered.seconds / gathered.attempts - sum(a.seconds for a in saved)
     if gathered.tokens:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import sys
 from pathlib import Path
 from typing import Any, TypedDict
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 
 from coordgate import (
     ConfigurationError,
+    Contract,
     CoordgateError,
     Degrade,
     NodeGuard,
@@ -117,6 +119,46 @@ def test_a_laxer_gate_would_have_spared_attempts() -> None:
     assert cost.seconds < 0
 
 
+@pytest.mark.parametrize("most", [60, 80, 95])
+def test_the_retries_that_are_foretold_are_those_that_are_made(most: int) -> None:
+    """Under another gate real runs make about as many attempts as the backtest says."""
+
+    def drawn(seed: int) -> Any:
+        chance = random.Random(seed)  # noqa: S311 - a simulation
+        builder: Any = StateGraph(State)
+        builder.add_node("write", lambda state: {"words": chance.randrange(100)})
+        return builder.add_edge(START, "write")
+
+    def under(words: int) -> NodeGuard:
+        few = check(lambda output: output["words"] < words, "too many", name="few")
+        return NodeGuard(gates=[few], policy=Policy(Retry(3, wait=0)))
+
+    def made(words: int, seed: int) -> tuple[int, MemoryStore]:
+        store = MemoryStore()
+        with Tracer(store) as tracer:
+            app = guard(drawn(seed), {"write": under(words)}, tracer=tracer).compile()
+            for _ in range(600):
+                with contextlib.suppress(CoordgateError):
+                    app.invoke({})
+        attempts = [len(t.attempts) for run in store.runs() for t in store.transitions(run.id)]
+        return sum(attempts), store
+
+    before, store = made(90, seed=1)
+    (told,) = backtest(store, guard(drawn(1), {"write": under(most)}).compile()).retries
+    after, _ = made(most, seed=2)
+    # Both are counts of chance: of some hundred attempts, four deviations at least.
+    assert told.more - told.fewer == pytest.approx(after - before, abs=60)
+
+
+def test_a_repeat_that_would_be_rejected_has_fewer_left() -> None:
+    """Of an output that shipped at the last repeat nothing more is to be expected."""
+    store = recorded(words=7, retries=1)  # 8, 9 and 10 words are made again, as 2 words
+    found = backtest(store, today(at_most(1), policy=Policy(Retry(1))))
+    (cost,) = found.retries
+    assert cost.now_rejected == 9
+    assert cost.more == pytest.approx(6)  # one for each of 2 to 7 words; none after a repeat
+
+
 def test_a_new_gate_and_one_that_is_gone() -> None:
     """A new gate was not asked then, one that is gone is not asked now."""
     found = backtest(recorded(words=7), today(max_length("draft", 20)))
@@ -136,18 +178,11 @@ def test_a_new_contract_is_backtested_too() -> None:
             assert len(self.draft) < 20
 
     from_now = today(at_most(7), contract=None)
-    strict = guard(from_now, {"write": NodeGuard(contract=contract(Short))})
+    strict = guard(from_now, {"write": NodeGuard(contract=Contract(returns=Short))})
     found = backtest(recorded(words=7), strict)
     broken = turn(found, CONTRACT)
     assert (broken.asked_then, broken.rejected_then, broken.rejected_now) == (13, 0, 6)
     assert turn(found, "few").asked_now == 7
-
-
-def contract(kind: Any) -> Any:
-    """Return a contract of one type."""
-    from coordgate import Contract  # noqa: PLC0415 - named once
-
-    return Contract(returns=kind)
 
 
 def test_labels_give_precision_and_recall_before_and_after() -> None:
