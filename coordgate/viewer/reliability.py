@@ -28,11 +28,12 @@ def _reliability(request: Request) -> Response:
     part = _part(asked)
     counting: Counting = request.app.state.counting
     count = counting.ask(part, again=bool(asked.get("again")))
-    count.done.wait(_PATIENCE)
+    is_done = count.done.wait(_PATIENCE)  # asked once: it may be done a moment later
     given = {name: asked.get(name, "") for name in ("graph", "from", "to")}
     values: dict[str, Any] = {
         "count": count,
-        "shown": _shown(count),
+        "is_done": is_done,
+        "shown": _shown(count) if is_done else None,
         "given": given,
         "here": url(request, "/reliability", **given),
         "again": url(request, "/reliability", **given, again=1),
@@ -44,8 +45,8 @@ def _reliability(request: Request) -> Response:
 
 
 def _shown(count: Count) -> Any:
-    """Return what the page shows; None while the audit is made, or if there is none."""
-    if not count.done.is_set() or count.report is None:
+    """Return what the page shows of an audit that is done; None if there is no report."""
+    if count.report is None:
         return None
     # Like the audit it needs scipy, which is there if there is a report.
     return import_module("coordgate.viewer.drawn").shown(count.report)
