@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 from langgraph.types import Command
 
@@ -16,6 +16,9 @@ from coordgate.record import Run, Transition
 from coordgate.stores import SqliteStore, Store
 
 Result = Literal["refused", "completed", "interrupted", "failed"]
+
+_NEVER: Final = 253402300800.0
+"""The year 10000, which no calendar of Python's knows."""
 
 SHOWN = 10
 """How much of an id is shown, and at least needed to name a question by it."""
@@ -28,6 +31,14 @@ _PAUSED: Final = """
     ) WHERE status = 'interrupted' ORDER BY started DESC
 """
 """Beside max() SQLite gives the other columns of the row that has it."""
+
+
+class Called(Protocol):
+    """A graph as it is called here: an `OpenGraph`, or what shares one among threads."""
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the graph, such as `invoke` or `get_state`, or its async twin."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,7 @@ class Answered:
     """The state of the thread."""
 
 
-def waiting_in(opened: OpenGraph, threads: Iterable[str]) -> Iterator[Waiting]:
+def waiting_in(opened: Called, threads: Iterable[str]) -> Iterator[Waiting]:
     """Yield what waits for a person in these threads of a graph."""
     for thread in threads:
         yield from _asked(thread, opened.call("get_state", _config(thread)))
@@ -209,8 +220,8 @@ def _recorded(transition: Transition) -> Waiting | None:
     if last is None or last.outcome != "interrupted" or not last.rung.startswith("escalate:"):
         return None
     try:
-        asked = json.loads(last.output or "")
-        answers: dict[str, Any] = {name: {} for name in asked["answers"]}
+        asked = _plain(json.loads(last.output or ""))
+        answers: dict[str, Any] = {str(name): {} for name in asked["answers"]}
         kept = {"asked_at": asked["asked_at"], "task": transition.namespace}
         id = str(asked.get("id", transition.run))
         return _told(str(transition.thread), id, asked, answers, kept, transition.run)
@@ -233,7 +244,42 @@ def _recorded(transition: Transition) -> Waiting | None:
         )
 
 
-def answer(opened: OpenGraph, asked: Waiting, given: Mapping[str, Any]) -> Answered:
+def _plain(asked: Any) -> dict[str, Any]:
+    """Return a recorded question in which all is of its type; a file may hold anything."""
+    attempts = [
+        {
+            "number": each["number"],
+            "rung": str(each["rung"]),
+            "outcome": str(each["outcome"]),
+            "reasons": _texts(each["reasons"]),
+        }
+        for each in asked["attempts"]
+    ]
+    until = asked.get("until")
+    return {
+        **asked,
+        "node": str(asked["node"]),
+        "to": str(asked["to"]),
+        "asked_at": _time(asked["asked_at"]),
+        "until": None if until is None else _time(until),
+        "reasons": _texts(asked["reasons"]),
+        "goto": _texts(asked.get("goto", ())),
+        "refused": _texts(asked.get("refused", ())),
+        "attempts": attempts,
+    }
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [str(each) for each in values]
+
+
+def _time(value: Any) -> float:
+    if not 0 <= value < _NEVER:
+        raise ValueError(f"{value!r} is no time")
+    return float(value)
+
+
+def answer(opened: Called, asked: Waiting, given: Mapping[str, Any]) -> Answered:
     """Answer a question: go on with its run, in this process, to its end or its next question."""
     config = _config(asked.thread)
     error: Exception | None = None

@@ -12,6 +12,7 @@ from coordgate.errors import ConfigurationError
 from coordgate.loading import open_graph
 from coordgate.stores import open_store
 from coordgate.viewer import viewer
+from coordgate.viewer.desk import Desk
 from coordgate.viewer.security import is_loopback, new_token
 from coordgate.viewer.serving import address_of, listen, serve
 
@@ -67,6 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         if arguments.open:
             webbrowser.open(address)
+        made = viewer(store, app=graph, token=token)
         with contextlib.suppress(KeyboardInterrupt):  # it is how one ends it
-            serve(viewer(store, app=graph, token=token), listening)
+            serve(made, listening)
+        desk: Desk | None = made.state.desk
+        if desk is not None:
+            if desk.busy:
+                sys.stdout.write(f"waiting for {desk.busy} runs that go on; Ctrl-C cuts them off\n")
+                sys.stdout.flush()
+            desk.close()
     return 0

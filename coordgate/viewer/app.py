@@ -18,12 +18,13 @@ from starlette.types import Scope
 from coordgate.errors import CoordgateError
 from coordgate.loading import OpenGraph
 from coordgate.stores import Store, open_store
-from coordgate.viewer import compare, live, reliability, run, runs
+from coordgate.viewer import compare, inbox, live, reliability, run, runs
 from coordgate.viewer.counting import Counting
+from coordgate.viewer.desk import Desk
 from coordgate.viewer.pages import STATIC, Page, Site, is_part, page
 from coordgate.viewer.security import Security
 
-PAGES: Final[tuple[Page, ...]] = (runs, run, compare, live, reliability)
+PAGES: Final[tuple[Page, ...]] = (runs, run, compare, live, reliability, inbox)
 """The modules of pages, in the order of the navigation."""
 
 
@@ -57,6 +58,7 @@ def viewer(
     links = tuple(link for each in PAGES for link in each.links)
     made.state.site = Site(opened, name, app, links, csrf)
     made.state.counting = Counting(opened)
+    made.state.desk = None if app is None else Desk(app)
     return made
 
 
