@@ -19,6 +19,9 @@ from coordgate.gates.route import Classifier, Decision, decide, is_number
 from coordgate.gates.values import is_mapping, said_of
 from coordgate.node import note
 
+_DECIDES = "__coordgate_route__"
+"""Where a router's own functions say under which name they put their decisions."""
+
 
 class Router:
     """What `router` makes: `node` and `edge` for a graph, `decide` to ask it by itself."""
@@ -103,6 +106,7 @@ class Router:
 
             made = plain
         made.__name__ = made.__qualname__ = self.name
+        setattr(made, _DECIDES, self.name)
         made.__annotations__ = {"return": returns}
         return made
 
@@ -135,6 +139,12 @@ def router(
     if at_least is not None and not is_number(at_least):
         raise ConfigurationError(f"router: at_least={at_least!r} is not a number")
     return Router(routes, classify, at_least=at_least, default=default, name=name)
+
+
+def decides_as(function: object) -> str | None:
+    """Return the name under which a router's node or edge puts its decisions; None of another."""
+    name: object = getattr(function, _DECIDES, None)
+    return name if isinstance(name, str) else None
 
 
 def _is_async(function: Any) -> bool:

@@ -23,6 +23,9 @@ from coordgate.gates.values import Unreadable, fields, text_of
 from coordgate.node import note
 from coordgate.policy import Escalate
 
+CALLED = "tool:"
+"""What stands before a tool's name where the record calls a gate after it."""
+
 _ALLOWED: tuple[Decided, ...] = ("approve", "edit", "reject")
 _LONGEST_ERROR = 300
 _CORRECT = "Correct the arguments and call it again."
@@ -214,7 +217,7 @@ class Call:
 
     def _note(self, verdict: Verdict) -> None:
         seconds = time.perf_counter() - self.began
-        note(Judgement(f"tool:{self.tool.name}", verdict, seconds), self.asked)
+        note(Judgement(f"{CALLED}{self.tool.name}", verdict, seconds), self.asked)
 
 
 def _shown(part: Any) -> list[str]:

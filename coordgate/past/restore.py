@@ -21,7 +21,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from coordgate.contract import Contract
 from coordgate.errors import ConfigurationError
 from coordgate.redaction import REDACTED
-from coordgate.schema import UNBUILDABLE, Schema, adapter, bare
+from coordgate.schema import UNBUILDABLE, Schema, adapter, bare, strip_required
 from coordgate.statekey import ROOT, KeyCheck, StateKey
 from coordgate.values import ValueText
 
@@ -142,7 +142,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
     if bare(annotation) in {Any, object}:
         return None
     try:
-        return adapter(_told(annotation))
+        return adapter(_told(strip_required(annotation)))
     except UNBUILDABLE:
         return None
 

@@ -19,14 +19,16 @@ from langgraph.types import Command, RetryPolicy, Send, interrupt
 from coordgate import _langgraph as lg
 from coordgate.bodies import WITHIN, with_bodies
 from coordgate.channels import static_targets
-from coordgate.gate import Gate, Verdict
+from coordgate.gate import Gate, Judgement, Verdict
 from coordgate.graph import guard, reguarded
-from coordgate.node import RUNNING, NodeGuard
+from coordgate.node import RUNNING, NodeGuard, note
 from coordgate.past.nodes import GuardedNode
 from coordgate.past.tape import Diverged, NotInRecord, Tape, Task, sent
 from coordgate.policy import Fallback, Policy, Retry
 from coordgate.record import Attempt, Mode
+from coordgate.routers import decides_as
 from coordgate.stores import MemoryStore
+from coordgate.toolcall import CALLED
 from coordgate.tracer import Tracer
 
 
@@ -42,8 +44,10 @@ class Player:
         self.doubts: dict[str, None] = {}
         """What was served without being sure of it."""
 
-    def serve(self, path: str, rung: str | None, state: Any, config: RunnableConfig) -> Any:
-        """Return, or raise, what the recorded attempt did.
+    def serve(
+        self, path: str, rung: str | None, state: Any, config: RunnableConfig, route: str | None
+    ) -> Any:
+        """Return, or raise, what the recorded attempt did; `route` is what its body decides as.
 
         Raises:
             Diverged: there is no such attempt.
@@ -55,18 +59,21 @@ class Player:
                 path, meta["langgraph_checkpoint_ns"], meta["langgraph_step"], state
             )
             attempt = task.next_of(rung)
-            return self._give(path, task, attempt)
+            return self._give(path, task, attempt, route)
         except Diverged as error:
             self.stopped = self.stopped or error
             raise
 
-    def _give(self, path: str, task: Task, attempt: Attempt) -> Any:
+    def _give(self, path: str, task: Task, attempt: Attempt, route: str | None) -> Any:
+        for each in attempt.verdicts:  # what the body put there: its tools' calls, its decision
+            if each.gate.startswith(CALLED) or each.gate == route:
+                note(Judgement(each.gate, Verdict(each.passed, each.reason, each.score)))
         match attempt.outcome:
             case "raised":
                 raise self._error(path, attempt)
             case "interrupted":
                 interrupt({"node": path, "replayed": True})
-                return self._give(path, task, task.next_of(None))
+                return self._give(path, task, task.next_of(None), route)
             case "cancelled":
                 raise _Cancelled(f"node {path!r} was cancelled here")
             case "handed_up":
@@ -164,14 +171,17 @@ class _Cancelled(Exception):
 class _ServedBody(Runnable[Any, Any]):
     """What runs in the place of a node's body, or of a fallback's."""
 
-    def __init__(self, player: Player, path: str, rung: str | None) -> None:
+    def __init__(
+        self, player: Player, path: str, rung: str | None, route: str | None = None
+    ) -> None:
         self._player = player
+        self._route = route
         self._path = path
         self._rung = rung
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Serve the next attempt."""
-        return self._player.serve(self._path, self._rung, input, config or {})
+        return self._player.serve(self._path, self._rung, input, config or {}, self._route)
 
 
 def served(app: Any, player: Player, mode: Mode) -> tuple[Any, MemoryStore, Tracer]:
@@ -181,8 +191,9 @@ def served(app: Any, player: Player, mode: Mode) -> tuple[Any, MemoryStore, Trac
     nothing waits before it repeats.
     """
 
-    def change(path: str, _body: Runnable[Any, Any]) -> Runnable[Any, Any]:
-        return _ServedBody(player, path, None)
+    def change(path: str, body: Runnable[Any, Any]) -> Runnable[Any, Any]:
+        function = getattr(body, "func", None) or getattr(body, "afunc", None)
+        return _ServedBody(player, path, None, decides_as(function))
 
     store = MemoryStore()
     tracer = Tracer(store)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, Required
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import tool
 from langgraph.func import entrypoint
-from langgraph.graph import START, StateGraph
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, Send, interrupt
 from pydantic import Field
 from replaying import Brief, Recorded, State, good, row
+from typing_extensions import TypedDict
 
 from coordgate import (
     Approve,
@@ -27,9 +30,11 @@ from coordgate import (
     RetryWith,
     SendBack,
     gate,
+    router,
 )
 from coordgate.gates import finished
 from coordgate.testing import ScriptedModel
+from coordgate.tools import gated_tools
 
 
 def test_commands_go_where_they_went() -> None:
@@ -249,3 +254,53 @@ def test_a_node_that_asks_by_itself_is_replayed() -> None:
     recorded.run(Command(resume="this"))
     found = recorded.replayed()
     assert (found.result, found.transitions) == ("same", 2)
+
+
+def test_what_a_body_put_into_the_record_is_served_with_it() -> None:
+    """Calls of gated tools, and a router's decision, stand in the record; no body repeats them."""
+    wants = [{"name": "look_up", "args": {"order": number}, "id": number} for number in "12"]
+
+    def build(recorded: Recorded) -> Any:
+        @tool
+        def look_up(order: str) -> str:
+            """Look an order up."""
+            recorded.ran.append("look_up")
+            return f"order {order}"
+
+        def classify(state: Any) -> tuple[str, float]:
+            recorded.ran.append("classify")
+            return "order", 0.9
+
+        model = ScriptedModel(AIMessage("", tool_calls=wants), "Both came.")
+        agent = create_agent(
+            model, gated_tools([look_up], dangerous=["look_up"], ask=Escalate("desk"))
+        )
+        way = router({"order": "agent"}, classify=classify, default="agent")
+        builder: Any = StateGraph(MessagesState).add_node("agent", agent)
+        return builder.add_node("route", way.node).add_edge(START, "route")
+
+    recorded = Recorded(build, {})
+    given = {"messages": [HumanMessage("Where are my orders?")]}
+    paused = recorded.run(given)["__interrupt__"]
+    recorded.run(Command(resume={each.id: Approve() for each in paused}))
+    assert recorded.ran == ["classify", "look_up", "look_up"]
+    found = recorded.replayed()
+    assert (found.result, found.transitions) == ("same", 9)
+
+
+def test_a_required_key_is_read_without_a_warning() -> None:
+    """An agent's state says Required and NotRequired of its keys, which are no types."""
+
+    class Wanted(TypedDict):
+        """What the graph's state must hold, and may."""
+
+        topic: Required[str]
+        draft: NotRequired[str]
+
+    def build(recorded: Recorded) -> Any:
+        builder: Any = StateGraph(Wanted).add_node("a", lambda state: {"draft": "good"})
+        return builder.add_edge(START, "a")
+
+    recorded = Recorded(build, {})
+    recorded.run({"topic": "owls"})
+    assert recorded.replayed().result == "same"
