@@ -89,6 +89,7 @@ class LangSmith:
             node = take_place(seen, known)
             if node is not None and known is None:
                 seen.above.kept[self] = node
+                _run_of(seen).kept.setdefault(self._sender, []).append(node)
                 self._sender.start()
 
     def leave(self, seen: Seen) -> None:
@@ -98,11 +99,21 @@ class LangSmith:
             tracing_v2_callback_var.reset(kept.tokens.pop())
 
     def recorded(self, seen: Seen, text: ValueText) -> None:
-        """Have the end of a node's run sent, and the verdicts on it."""
-        node: NodeRun | None = seen.kept.pop(self, None) if seen.kind == "node" else None
-        if node is not None and node.run is not None and isinstance(seen.record, Transition):
+        """Have the ends of a node's runs sent, and the verdicts on it."""
+        if seen.kind == "node" and isinstance(seen.record, Transition):
+            node: NodeRun | None = seen.kept.pop(self, None)
             made = [each.record for each in seen.parts if isinstance(each.record, Attempt)]
-            self._sender.put(_Ended(node, node.run, seen.record, made))
+            if node is not None:
+                self._end(node, seen.record, made)
+        elif seen.kind == "run":
+            for left in seen.kept.pop(self._sender, ()):
+                if not left.ended:  # its record was lost
+                    self._end(left, None, [])
+
+    def _end(self, node: NodeRun, record: Transition | None, attempts: list[Attempt]) -> None:
+        node.ended = True
+        if node.run is not None:
+            self._sender.put(_Ended(node, node.run, record, attempts))
 
     def flush(self, seconds: float = 10.0) -> bool:
         """Wait until all that the tracer has recorded is handed on; return whether it is.
@@ -118,6 +129,13 @@ class _Kept:
 
     tracer: NodeTracer
     tokens: list[Token[Any]] = field(default_factory=list[Token[Any]])
+
+
+def _run_of(seen: Seen) -> Seen:
+    """Return the run that an attempt is a part of."""
+    while seen.above is not None:
+        seen = seen.above
+    return seen
 
 
 def _tracer(seen: Seen) -> NodeTracer:
@@ -142,23 +160,24 @@ class _Ended:
 
     node: NodeRun
     run: Run
-    record: Transition
+    record: Transition | None
     attempts: list[Attempt]
 
-    def patched(self) -> Iterator[Run]:
-        """Yield the runs that LangChain has not ended, or not with all that is known of them."""
+    def runs(self) -> Iterator[Run]:
+        """Yield the runs of the node and its attempts, as they have ended."""
         node, run, record = self.node, self.run, self.record
-        for attempt in self.attempts:
-            tried = node.attempts.get(attempt.number)
-            if tried is not None and attempt.outcome in {"rejected", "violated"}:
-                tried.outputs = _outputs(attempt.output)
-                yield tried
-        if not node.apart and record.status == "accepted":
+        known = {each.number: each for each in self.attempts}
+        if record is not None:
+            annotate(run, {"coordgate.status": record.status})
+        for number, tried in node.attempts.items():
+            if number in known:
+                _complete(tried, known[number])
+            yield tried
+        if not node.apart:
             return
-        annotate(run, {"coordgate.status": record.status})
-        if node.apart:
+        node.tracer.run_map.pop(str(run.id), None)
+        if record is not None:
             annotate(run, {"coordgate.attempts": len(record.attempts)})
-            node.tracer.run_map.pop(str(run.id), None)
             run.end_time = datetime.fromtimestamp(record.started + record.seconds, UTC)
             run.outputs = _outputs(record.writes)
             run.error = _error(record)
@@ -234,11 +253,11 @@ class _Sender:
 
     def _send(self, ended: _Ended) -> None:
         alive = threading.main_thread().is_alive()
-        for run in ended.patched():
+        for run in ended.runs():
             if not alive:
                 _patch(run)
             elif not run.extra.get("__disabled"):
-                run.patch()
+                run.patch(exclude_inputs=True)
         for attempt, verdict in ended.verdicts():
             if time.monotonic() < self._rests_until:
                 self.lost += 1
@@ -294,6 +313,16 @@ class _Sender:
                 type(error).__name__,
                 one_line(str(error), 300),
             )
+
+
+def _complete(run: Run, attempt: Attempt) -> None:
+    """Put on an attempt's run what only the record knows."""
+    seen = run.extra["metadata"].get("coordgate.outcome", "accepted")
+    annotate(run, {"coordgate.outcome": attempt.outcome})
+    if attempt.outcome in {"rejected", "violated"} and attempt.output is not None:
+        run.outputs = _outputs(attempt.output)
+    elif attempt.error is not None and attempt.outcome != seen:
+        run.error = attempt.error  # what a timeout has ended, LangChain sees as cancelled
 
 
 def _outputs(text: str | None) -> dict[str, Any] | None:

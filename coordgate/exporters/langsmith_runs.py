@@ -49,7 +49,9 @@ class NodeRun:
     run: Run | None = None
     """Its run, once it has begun."""
     attempts: dict[int, Run] = field(default_factory=dict[int, Run])
-    """The runs of its attempts, by number, where it has a run of its own."""
+    """The runs of its attempts, by number; their ends are sent when the record is there."""
+    ended: bool = False
+    """Whether that has been."""
 
 
 class NodeTracer(LangChainTracer):
@@ -98,12 +100,12 @@ class NodeTracer(LangChainTracer):
         node, seen = self._node, self._seen
         if node is not None and seen is not None and run.parent_run_id == self._above:
             annotate(run, {"coordgate.attempt": seen.number, "coordgate.rung": seen.rung})
+            node.attempts[seen.number] = run
             if not node.apart:
                 annotate(run, node.said)
                 node.run = run
             elif node.run is not None:
                 run.parent_run_id = node.run.id
-                node.attempts[seen.number] = run
                 run.name = f"attempt {seen.number} ({seen.rung})"
         if self._clean is not None:
             run.inputs = _cleaned(run.inputs, self._clean)
@@ -118,6 +120,23 @@ class NodeTracer(LangChainTracer):
             if run.error is not None:
                 run.error = self._clean.words(run.error)
         super()._end_trace(run)
+
+    def _holds(self, run: Run) -> bool:
+        """Whether the end of a run is sent when the record is there.
+
+        LangChain would send it twice then, and the client may swap two changes of one run.
+        """
+        node, seen = self._node, self._seen
+        mine = node is not None and seen is not None and node.attempts.get(seen.number) is run
+        return mine and not run.extra.get("defers_inputs")
+
+    def _on_chain_end(self, run: Run) -> None:
+        if not self._holds(run):
+            super()._on_chain_end(run)
+
+    def _on_chain_error(self, run: Run) -> None:
+        if not self._holds(run):
+            super()._on_chain_error(run)
 
     def on_chain_error(
         self,

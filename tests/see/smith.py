@@ -35,6 +35,8 @@ class Smith:
     """The runs, by id, as they stand after all calls."""
     posts: list[str] = field(default_factory=list[str])
     """The ids of the runs that were begun, as often as they were."""
+    ends: list[str] = field(default_factory=list[str])
+    """The ids of the runs that were ended, as often as they were."""
     feedback: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """The feedback."""
     url: str = ""
@@ -84,6 +86,8 @@ class Smith:
 
     def _take_run(self, run: dict[str, Any], *, begins: bool) -> None:
         known = self.runs.setdefault(run["id"], {})
+        if run.get("end_time"):
+            self.ends.append(run["id"])
         if begins:
             self.posts.append(run["id"])
             run = {**run, **known}  # its end may have come before

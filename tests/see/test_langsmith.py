@@ -160,8 +160,9 @@ def test_attempts_are_runs_under_the_nodes_run(kinds: Traced) -> None:
     assert about(first) == {"attempt": 1, "rung": "first", "outcome": "rejected"}
     assert first["error"].startswith("GateRejected(")
     assert (first["outputs"], second["outputs"]) == ({"answer": ""}, {"answer": "yes"})
-    assert about(second) == {"attempt": 2, "rung": "retry"}
+    assert about(second) == {"attempt": 2, "rung": "retry", "outcome": "accepted"}
     assert all(run["end_time"] for run in server.runs.values())
+    assert len(server.ends) == len(set(server.ends)) == len(server.runs)
     assert len({run["trace_id"] for run in server.runs.values()}) == 1
 
 

@@ -146,4 +146,5 @@ def test_a_run_does_not_wait_for_a_server(way: Any, caplog: pytest.LogCaptureFix
         assert tracer.observers.errors == 0
         server.answers = "well"
         server.go.set()
+        assert exporter.flush(30)
         client.close(timeout=0 if way == "dead" else 10)
