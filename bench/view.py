@@ -14,14 +14,17 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import audit
 import uvicorn
 from measure import Figures, bar, say, table
 
+from coordgate.record import Run, RunId, Transition
+from coordgate.stores import open_store
 from coordgate.viewer import viewer
 
 BAR = 100.0
@@ -29,6 +32,20 @@ BAR = 100.0
 
 LOOKS = 20
 """How many looks of one search are followed, in each round."""
+
+
+LONG = 10_000
+"""How many transitions the long run has, which is alone in a store of its own."""
+
+LONG_PAGES: Mapping[str, str] = {
+    "long run: its first page": "/run?id=long",
+    "long run: a late transition": "/run?id=long&number=9000",
+    "long run: one node": "/run?id=long&node=draft",
+    "long run: not accepted at once": "/run?id=long&filter=troubled",
+    "long run: its graph": "/run/graph?id=long",
+    "long run: beside itself": "/compare?a=long&b=long",
+}
+"""The pages of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +65,23 @@ def run(home: Path, *, transitions: int, rounds: int) -> Figures:
     path = home / "audit.db"
     if not path.exists():
         audit.make_store(path, transitions // len(audit.NODES) + 1)
-    kinds = _kinds(path)
-    taken: dict[str, list[float]] = {kind: [] for kind in kinds}
-    with _served(path) as connection:
-        for address in kinds.values():
-            _asked(connection, address)  # templates are compiled, files opened
-        for _ in range(rounds):
+    long = home / "long.db"
+    if not long.exists():
+        _make_long(long)
+    taken: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        pages = [
+            (stack.enter_context(_served(store)), kinds)
+            for store, kinds in ((path, _kinds(path)), (long, LONG_PAGES))
+        ]
+        for connection, kinds in pages:
             for kind, address in kinds.items():
-                taken[kind] += _looks(connection, address)
+                _asked(connection, address)  # templates are compiled, files opened
+                taken[kind] = []
+        for _ in range(rounds):
+            for connection, kinds in pages:
+                for kind, address in kinds.items():
+                    taken[kind] += _looks(connection, address)
     told = {
         kind: Pages(len(each), statistics.median(each), max(each)) for kind, each in taken.items()
     }
@@ -75,6 +101,19 @@ def run(home: Path, *, transitions: int, rounds: int) -> Figures:
         "seconds": {kind: asdict(each) for kind, each in told.items()},
         "bars": [bar("ms of the slowest page", BAR, slowest, 1)],
     }
+
+
+def _make_long(path: Path) -> None:
+    """Write a run of many transitions: those of the audit's store, one after the other."""
+    found = (each for each in audit.records(LONG) if isinstance(each, Transition))
+    with open_store(path, mode="write") as store:
+        store.write([Run(RunId("long"), "long", None, "enforce", "completed", audit.START, None)])
+        store.write(
+            [
+                replace(each, run=RunId("long"), number=number, step=number)
+                for number, each in enumerate(islice(found, LONG), 1)
+            ]
+        )
 
 
 def _kinds(path: Path) -> Mapping[str, str]:
@@ -105,6 +144,8 @@ def _kinds(path: Path) -> Mapping[str, str]:
         "node, verdict and text: absent": "/?node=draft&verdict=rejected&text=absent",
         "an hour in the middle": f"/?from={_moment(middle[1])}&to={_moment(middle[1] + 3600)}",
         "one run": f"/run?id={newest[0]}",
+        "one run, a transition": f"/run?id={newest[0]}&number=2",
+        "one run, its graph": f"/run/graph?id={newest[0]}",
         "two runs compared": f"/compare?run={oldest[0]}&run={newest[0]}",
     }
 

@@ -30,7 +30,7 @@ from coordgate.viewer.pages import (
     site_of,
 )
 
-MOST_COMPARED: Final = 300
+MOST_COMPARED: Final = 200
 """So many transitions of each run are laid side by side."""
 
 
@@ -68,7 +68,7 @@ def _compare(request: Request) -> Response:
     query = request.query_params
     chosen = [id for name in ("a", "b", "run") for id in query.getlist(name) if id.strip()]
     if len(chosen) != 2:
-        return page(request, "compare_choose.html", status=400, chosen=chosen)
+        return page(request, "compare_choose.html", chosen=chosen)
     store = site_of(request).store
     runs = [run_asked(request, id.strip()) for id in chosen]
     if "run" in query:  # boxes of a list, which has the newest first

@@ -18,7 +18,7 @@ from coordgate.viewer.pages import Link, attachment, is_part, page, run_asked, r
 from coordgate.viewer.path import path_of
 from coordgate.viewer.transition import sight_of
 
-_MOST_DRAWN = 3_000
+_MOST_DRAWN = 2_000
 """The graph is drawn of a run's transitions up to this number."""
 
 _LONGEST_NAME = 200
@@ -56,7 +56,7 @@ def _graph(request: Request) -> Response:
         running=run.status == "running",
     )
     drawn = path.as_json()
-    drawn["cut"] = len(lines) == _MOST_DRAWN
+    drawn["cut"] = len(lines) if len(lines) == _MOST_DRAWN else 0
     return JSONResponse(_printable(drawn))
 
 

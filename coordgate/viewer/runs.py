@@ -46,6 +46,7 @@ def _list(request: Request) -> Response:
         if found.full or found.place is None
         else _address(request, asked, found.place, have=have + len(found.runs)),
         "first": after is None,
+        "part": is_part(request),
         "live": url(request, "/", **asked, seen=seen) if is_newest else None,
         "have": have,
     }

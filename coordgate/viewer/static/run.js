@@ -6,6 +6,7 @@
   const list = document.getElementById("transitions");
   const legend = document.getElementById("legend");
   const note = document.getElementById("graph-note");
+  const says = document.getElementById("graph-says");
   const isWide = matchMedia("(min-width: 60rem)");
   let graph = null;
   let drawn = "";
@@ -21,6 +22,7 @@
     if (now) itemOf(now.dataset.number)?.setAttribute("aria-current", "true");
     if (!graph) return;
     graph.elements().removeClass("chosen");
+    tellNode(graph.getElementById(now?.dataset.node ?? ""));
     if (!now) return;
     const number = Number(now.dataset.number);
     graph.getElementById(now.dataset.node).addClass("chosen");
@@ -53,7 +55,7 @@
     if (node.id === "__start__") return "start";
     if (node.id === "__end__") return "end";
     const visits = node.visits > 1 ? ` ×${node.visits}` : "";
-    const next = node.next ? " ▸" : "";
+    const next = node.next && node.how !== "expected" ? " ▸" : "";
     return `${signs[node.how]} ${cut(node.name)}${visits}${next}`;
   };
   const isEnd = (node) => node.id === "__start__" || node.id === "__end__";
@@ -63,18 +65,30 @@
     return numbers.join(", ");
   };
 
+  // What is declared on a node, where the viewer was given the graph.
+  const saysOf = (node) =>
+    Object.entries(node.says)
+      .map(([what, words]) => `${what} ${words}`)
+      .join(" · ");
+  const tellNode = (node) => {
+    const words = node?.nonempty() ? node.data("says") : "";
+    says.textContent = words ? `${node.data("name")}: ${words}` : "";
+    says.hidden = !words;
+  };
+
   const elementsOf = (data) => {
     pen.font = font;
     const known = new Set(data.nodes.map((node) => node.id));
-    const parents = new Map(data.nodes.map((node) => [node.id, node.parent]));
     const nodes = data.nodes.map((node) => ({
       group: "nodes",
       data: {
         id: node.id,
         ...(node.parent && known.has(node.parent) ? { parent: node.parent } : {}),
         label: nameOf(node),
+        name: node.name,
         how: node.how,
         numbers: node.numbers,
+        says: saysOf(node),
         width: isEnd(node) ? 44 : Math.max(48, pen.measureText(nameOf(node)).width + 26),
       },
       classes: [
@@ -95,7 +109,6 @@
           label: edge.taken ? count(edge) : "",
           numbers: edge.numbers,
           wide: Math.min(4, 1.5 + Math.log2(1 + edge.taken) / 2),
-          loop: parents.get(edge.source) === edge.source,
         },
         classes: edge.taken ? "taken" : "open",
       }));
@@ -200,10 +213,8 @@
     ];
   };
 
-  const layOut = () => {
-    const across = box.clientWidth > 560;
-    box.style.height = "";
-    graph.resize();
+  // Across or down, whichever leaves the names larger; as high as that needs.
+  const arrange = (across) => {
     graph
       .layout({
         name: "dagre",
@@ -213,7 +224,7 @@
         edgeSep: 14,
         animate: false,
         padding: 14,
-        fit: true,
+        fit: false,
       })
       .run();
     // An edge that leads back would run through the nodes between its ends: it goes around them.
@@ -224,10 +235,19 @@
       edge.toggleClass("back", isBack);
       if (isBack) edge.data("bend", (across ? 1 : -1) * Math.min(140, 34 - along * 0.22));
     }
-    fit();
-    // A flat graph needs less room than a deep one.
-    const wanted = graph.elements().renderedBoundingBox().h + 40;
-    box.style.height = `${Math.max(120, Math.min(box.clientHeight, wanted))}px`;
+    const { w, h } = graph.elements().boundingBox();
+    const highest = Math.max(320, Math.min(560, innerHeight * 0.65));
+    return { scale: Math.min(1.15, (box.clientWidth - 28) / w, (highest - 28) / h), height: h };
+  };
+
+  const layOut = () => {
+    const first = box.clientWidth > 560;
+    let best = arrange(first);
+    if (best.scale < 0.75) {
+      const other = arrange(!first);
+      best = other.scale > best.scale * 1.15 ? other : arrange(first);
+    }
+    box.style.height = `${Math.max(120, Math.ceil(best.height * best.scale) + 32)}px`;
     graph.resize();
     fit();
   };
@@ -251,7 +271,7 @@
 
   const tell = (data) => {
     const words = [];
-    if (data.cut) words.push("The graph shows the first 3,000 transitions.");
+    if (data.cut) words.push(`The graph shows the first ${data.cut.toLocaleString("en")} transitions.`);
     if (data.left_out) words.push(`${data.left_out} more nodes are not drawn.`);
     note.textContent = words.join(" ");
     note.hidden = !words.length;
@@ -310,8 +330,14 @@
     });
     graph.scratch("_shape", shape(elements));
     graph.on("tap", "node", (event) => choose(event.target));
-    graph.on("mouseover", "node.reached", () => box.classList.add("on-node"));
-    graph.on("mouseout", "node", () => box.classList.remove("on-node"));
+    graph.on("mouseover", "node", (event) => {
+      tellNode(event.target);
+      box.classList.toggle("on-node", event.target.hasClass("reached"));
+    });
+    graph.on("mouseout", "node", () => {
+      box.classList.remove("on-node");
+      tellNode(graph.nodes(".chosen"));
+    });
     layOut();
     mark();
     box.dataset.drawn = String(elements.length);
@@ -388,5 +414,8 @@
   });
 
   note.hidden = true;
+  const scroller = document.querySelector(".run-list");
+  const chosen = list.querySelector("[aria-current]");
+  if (chosen) scroller.scrollTop = chosen.offsetTop - scroller.clientHeight / 2;
   draw();
 })();

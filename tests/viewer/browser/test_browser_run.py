@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,6 +87,24 @@ def test_the_graph_marks_how_each_node_went_by_more_than_colour(
     taken = drawn(tab, "cy.edges().map(e => [e.data('source'), e.data('target'), e.data('label')])")
     assert ["plan", "search", "6\u00d7"] in taken
     assert ["edit:summary", "plan", "9"] in taken
+
+
+def test_with_the_graph_at_hand_what_was_not_reached_is_drawn(
+    tab: Page, serve: Serve, tmp_path: Path
+) -> None:
+    """Nodes and edges that were not taken are dashed; what is declared stands under the graph."""
+    path = tmp_path / "t.db"
+    app = SimpleNamespace(graph=report(path))
+    tab.goto(serve(path, app=app) + page_of(path, "report"))
+    assert drawn(tab, "cy.$id('review').style('border-style')") == "dashed"
+    assert drawn(tab, "cy.edges('[target = \"review\"]').map(e => e.style('line-style'))") == [
+        "dashed"
+    ]
+    expect(tab.locator("#graph-says")).to_be_hidden()
+    click_node(tab, "draft")
+    expect(tab.locator("#graph-says")).to_have_text(
+        "draft: gates cites \u00b7 on failure retry once"
+    )
 
 
 @pytest.mark.parametrize(
@@ -267,7 +286,7 @@ def test_a_run_that_goes_on_appears_as_it_goes(tab: Page, serve: Serve, tmp_path
         tab.locator("tr[data-run] a[data-item]").click()
         expect(tab.locator("#t-1")).to_be_visible()
         expect(tab.locator("#facts")).to_contain_text("running")
-        assert drawn(tab, "cy.$id('second').data('label')") == "▸ second ▸"
+        assert drawn(tab, "cy.$id('second').data('label')") == "▸ second"
         tab.locator("#t-1").focus()
         tab.keyboard.press("Enter")
         expect(tab.locator("#panel h2")).to_contain_text("1 first")
