@@ -101,7 +101,13 @@ def with_faults(
         ConfigurationError: the target is no graph, a name is no node with a body of its own, or
             what is given is no fault; a StateGraph's nodes are looked up when it is compiled.
     """
+    if not isinstance(faults, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+        raise ConfigurationError(f"with_faults: {faults!r}: give a list of faults for each node")
     for path, given in faults.items():
+        if not isinstance(given, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+            raise ConfigurationError(
+                f"with_faults: {path!r} is given {given!r}; give a list of faults, [{given!r}]"
+            )
         for each in given:
             _check(path, each)
     stale = any(

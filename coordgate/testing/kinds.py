@@ -39,7 +39,7 @@ class _Kind:
 
     def __post_init__(self) -> None:
         """Refuse a rate that is none."""
-        if not 0 <= self.rate <= 1:
+        if not isinstance(self.rate, int | float) or not 0 <= self.rate <= 1:  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
             raise ConfigurationError(
                 f"{type(self).__name__}({self.rate!r}): the rate is a share, from 0 to 1"
             )
@@ -118,6 +118,14 @@ class Raises(_Kind):
     error: Callable[[str], Exception] = ConnectionError
     """The exception's class, or a function that makes one; called with a message."""
 
+    def __post_init__(self) -> None:
+        """Refuse what makes no exception."""
+        _Kind.__post_init__(self)
+        if not callable(self.error):
+            raise ConfigurationError(
+                f"Raises(rate, {self.error!r}): give an exception's class, such as TimeoutError"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Delay(_Kind):
@@ -125,6 +133,12 @@ class Delay(_Kind):
 
     seconds: float = 1.0
     """How long."""
+
+    def __post_init__(self) -> None:
+        """Refuse a wait of less than nothing."""
+        _Kind.__post_init__(self)
+        if not self.seconds >= 0:
+            raise ConfigurationError(f"Delay(rate, {self.seconds!r}): give seconds, from 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +170,8 @@ class Burst(_Kind):
     def __post_init__(self) -> None:
         """Refuse a burst of nothing, and of bursts."""
         _Kind.__post_init__(self)
-        object.__setattr__(self, "faults", tuple(self.faults))
+        listed = isinstance(self.faults, list | tuple)
+        object.__setattr__(self, "faults", tuple(self.faults) if listed else ())
         if not self.faults or any(isinstance(each, Burst) for each in self.faults):
             raise ConfigurationError("Burst(rate, [faults]): give faults that are no bursts")
         if self.runs < 1:

@@ -28,6 +28,7 @@ from coordgate.gates import check
 from coordgate.testing import RecordingTracer
 from coordgate.testing.faults import (
     Burst,
+    Delay,
     DropKey,
     Empty,
     Injection,
@@ -255,6 +256,12 @@ def test_a_contract_sees_what_is_malformed() -> None:
         (lambda: with_faults(graph(draft), {"drat": []}, seed=1).compile(), "mean 'draft'"),
         (lambda: with_faults(draft, {}, seed=1), "function is no graph"),
         (lambda: with_faults(graph(draft), {"draft": [Empty]}, seed=1), "which is no fault"),  # type: ignore[list-item]
+        (lambda: with_faults(graph(draft), {"draft": Empty(1)}, seed=1), "give a list of faults"),  # type: ignore[dict-item]
+        (lambda: with_faults(graph(draft), [Empty(1)], seed=1), "faults for each node"),  # type: ignore[arg-type]
+        (lambda: Empty("0.5"), "the rate is a share"),  # type: ignore[arg-type]
+        (lambda: Raises(0.5, "down"), "give an exception's class"),  # type: ignore[arg-type]
+        (lambda: Delay(0.5, -1), "give seconds, from 0"),
+        (lambda: Burst(0.5, Empty(1)), "give faults that are no bursts"),  # type: ignore[arg-type]
         (lambda: Empty(2), r"Empty\(2\): the rate is a share"),
         (lambda: Burst(0.5, []), "give faults that are no bursts"),
         (lambda: Burst(0.5, [Burst(0.5, [Empty(1)])]), "give faults that are no bursts"),
