@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import webbrowser
 
@@ -51,6 +52,18 @@ On a server, leave the host as it is and forward the port: ssh -L 8765:127.0.0.1
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
+def _end(desk: Desk) -> None:
+    """Let the runs that go on come to an end; a second Ctrl-C cuts them off."""
+    if desk.busy:
+        runs = "1 run that goes" if desk.busy == 1 else f"{desk.busy} runs that go"
+        sys.stdout.write(f"waiting for {runs} on; Ctrl-C cuts off\n")
+        sys.stdout.flush()
+    try:
+        desk.close()
+    except KeyboardInterrupt:
+        os._exit(130)  # Python would wait for the threads of their nodes
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Serve the pages until Ctrl-C."""
     host: str = arguments.host
@@ -73,8 +86,5 @@ def run(arguments: argparse.Namespace) -> int:
             serve(made, listening)
         desk: Desk | None = made.state.desk
         if desk is not None:
-            if desk.busy:
-                sys.stdout.write(f"waiting for {desk.busy} runs that go on; Ctrl-C cuts them off\n")
-                sys.stdout.flush()
-            desk.close()
+            _end(desk)
     return 0

@@ -67,11 +67,9 @@ class SharedGraph:
         return future.result()
 
     def close(self) -> None:
-        """Cut off what an async graph still does, so that its loop can be closed."""
+        """Take no more calls, and wait for those under way: the graph can then be closed."""
         with self._lock:
             self._closing = True
-            if self._loop is not None and self._came is not None:
-                self._loop.call_soon_threadsafe(self._came.set)
             thread = self._thread
         if thread is not None:
             thread.join()
@@ -98,9 +96,6 @@ class SharedGraph:
             came.clear()
             with self._lock:
                 new, self._new = self._new, []
-                if self._closing:
-                    for task in tasks:
-                        task.cancel()
                 if not new and not tasks:
                     self._loop = self._came = None
                     return
@@ -179,12 +174,10 @@ class Desk:
         return sum(thread.is_alive() for thread in list(self._runs))
 
     def close(self) -> None:
-        """Wait for the runs that go on; cut them off if that is interrupted."""
-        try:
-            for thread in list(self._runs):
-                thread.join()
-        finally:
-            self.graph.close()
+        """Wait for the runs that go on, and take no more answers."""
+        for thread in list(self._runs):
+            thread.join()
+        self.graph.close()
 
     def waiting(self, threads: Iterable[str]) -> list[Waiting]:
         """Return what waits for a person in these threads, but for what was answered here."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.testclient import TestClient
@@ -35,3 +39,23 @@ def served(app: ASGIApp) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listening.close()
+
+
+@contextmanager
+def viewing(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the command; give its process and the address that it prints."""
+    process = subprocess.Popen(  # noqa: S603 - this Python
+        [sys.executable, "-m", "coordgate.cli", "view", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found is not None, process.communicate()
+        yield process, found[0]
+    finally:
+        process.kill()
+        process.communicate()

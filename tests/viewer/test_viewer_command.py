@@ -7,34 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from serving import viewing
 
 from coordgate.cli import main
-
-
-@contextmanager
-def viewing(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the command; give its process and the address that it prints."""
-    process = subprocess.Popen(  # noqa: S603 - this Python
-        [sys.executable, "-m", "coordgate.cli", "view", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found is not None, process.communicate()
-        yield process, found[0]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_it_serves_until_ctrl_c(traces: Path) -> None:

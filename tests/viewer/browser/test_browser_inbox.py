@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from desks import desk_in, ledger
+from looks import faint, nameless, too_wide
 from playwright.sync_api import Browser, Page, expect
 from serving import served
 
@@ -194,6 +196,30 @@ def test_an_answer_without_a_script(chromium: Browser, inbox: str, tmp_path: Pat
     expect(page.get_by_text("Taken; the run is complete.")).to_be_visible()
     context.close()
     assert len(ledger(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read_by_everybody(
+    tab: Page, inbox: str, scheme: Literal["light", "dark"]
+) -> None:
+    """List, question and answer: text stands out, nothing hangs out, every control has a name."""
+    tab.emulate_media(color_scheme=scheme)
+
+    def look() -> None:
+        for width in (320, 1280):
+            tab.set_viewport_size({"width": width, "height": 800})
+            assert not too_wide(tab)
+        assert (faint(tab), nameless(tab)) == ([], [])
+
+    tab.goto(inbox)
+    look()
+    opened(tab, inbox, "3")
+    for name in ("Edit", "Reject", "Retry", "Approve"):
+        tab.get_by_label(name).check()
+        look()
+    answer(tab)
+    expect(tab.get_by_text("Taken; the run is complete.")).to_be_visible()
+    look()
 
 
 def test_what_is_new_comes_into_the_list_by_itself(tab: Page, inbox: str, tmp_path: Path) -> None:

@@ -74,6 +74,14 @@ def test_a_narrow_screen_scrolls_its_tables_and_not_the_page(
     expect(tab.locator("[data-graph]")).to_have_attribute("data-drawn", "3")
     assert tab.evaluate("document.documentElement.scrollWidth") <= 320
     assert inked(tab, "[data-trend]") > 1_000
+    boxes = [
+        tab.locator(f"section[aria-labelledby=handoffs] {each}").bounding_box()
+        for each in ("[data-graph]", "figcaption", "table")
+    ]
+    tops = [box["y"] for box in boxes if box]
+    ends = [box["y"] + box["height"] for box in boxes if box]
+    assert ends[0] <= tops[1]
+    assert ends[1] <= tops[2] <= ends[1] + 60
 
 
 def test_without_a_script_the_tables_tell_it_all(
