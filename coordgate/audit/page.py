@@ -28,7 +28,8 @@ svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 """
 
 _COLOURS: Final = (
-    "--ink: currentColor; --paper: transparent; --line: #8a929e; --one: #3b82d6; --other: #d9772b"
+    "--ink: currentColor; --paper: transparent; --line: #8a929e; --one: #3b82d6; --other: #d9772b; "
+    "text-align: left"
 )
 _LEFT: Final = 260
 _WIDE: Final = 460
