@@ -21,6 +21,7 @@ from coordgate import (
     Escalate,
     NodeGuard,
     Policy,
+    Prices,
     Reroute,
     Retry,
     SendBack,
@@ -131,5 +132,32 @@ def test_what_is_wasted_is_what_the_costs_say(mode: Any, wasted: float) -> None:
         guard(builder, nodes, mode=mode, tracer=tracer).compile().invoke({})
     (node,) = audit(store).nodes
     assert (node.wasted, node.wasted_of) == (wasted, "tokens")
+    assert (node.tokens_in, node.tokens_out) == (10 * len(texts), 5 * len(texts))
+    assert (node.cost, node.attempts) == (None, len(texts))
     found = costs(((run, store.transitions(run.id)) for run in store.runs()), by="node")
     assert found.total.wasted == wasted
+
+
+def test_what_a_node_costs_is_what_its_calls_cost() -> None:
+    """Tokens and dollars of all its attempts; the share wasted is then of the dollars."""
+    store = MemoryStore()
+    models = iter([("cheap", "bad"), ("dear", GOOD)])
+
+    def work(state: State) -> State:
+        model, text = next(models)
+        usage: Any = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+        said = AIMessage(text, usage_metadata=usage, response_metadata={"model_name": model})
+        return {"a": ScriptedModel(said).invoke("go").text}
+
+    prices = Prices(
+        {"cheap": {"input": 1.0, "output": 10.0}, "dear": {"input": 3.0, "output": 30.0}}
+    )
+    builder = StateGraph(State).add_node("make_a", work).add_edge(START, "make_a")
+    nodes = {"make_a": NodeGuard(gates=[is_good("a")], policy=Policy(Retry(1, wait=0)))}
+    with Tracer(store) as tracer:
+        guard(builder, nodes, tracer=tracer, prices=prices).compile().invoke({})
+    (node,) = audit(store).nodes
+    cheap, dear = (100 * 1 + 10 * 10) / 1e6, (100 * 3 + 10 * 30) / 1e6
+    assert node.cost == pytest.approx(cheap + dear)
+    assert (node.wasted, node.wasted_of) == (pytest.approx(cheap / (cheap + dear)), "cost")
+    assert (node.tokens_in, node.tokens_out) == (200, 20)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from intervals import Passes
 
 from coordgate.audit import audit
 from coordgate.audit.parts import handoff_reports, handoffs_of, table
+from coordgate.audit.report import Weakest
 from coordgate.audit.tally import KEPT, Row, Tally
 from coordgate.audit.whole import weakest
 from coordgate.record import Attempt, Record, Run, RunId, Transition
@@ -87,10 +89,10 @@ def test_runs_that_go_too_many_ways_are_sampled_and_it_says_so() -> None:
         assert node.accepted.low < 0.9 < node.accepted.high
 
 
-def equal(chance: np.random.Generator, runs: int) -> Tally:
-    """Return the tally of runs of four nodes in a row that are equally good."""
+def tallied(passes: Passes) -> Tally:
+    """Return the tally of runs of four nodes in a row, by which of them passed in each."""
     tally = Tally()
-    for run, passed in enumerate(chance.random((runs, len(NODES))) < 0.9):
+    for run, passed in enumerate(passes):
         rows = [
             Row(
                 (run, place),
@@ -116,15 +118,42 @@ def equal(chance: np.random.Generator, runs: int) -> Tally:
     return tally
 
 
+def weakest_of(passes: Passes) -> Weakest:
+    """Return what an audit of such runs says of the weakest handoff."""
+    tally = tallied(passes)
+    units = handoffs_of(tally)
+    seen = table(units, list(tally.courses.items()))
+    return weakest(handoff_reports(tally, units, seen), seen, tally.runs)
+
+
+@pytest.mark.parametrize(
+    ("runs", "rates"), [(60, (0.8, 0.9, 0.98, 0.98)), (100, (0.85, 0.93, 0.99, 0.99))]
+)
+def test_so_many_more_runs_tell_the_weakest_four_times_in_five(
+    runs: int, rates: tuple[float, ...]
+) -> None:
+    """Audits of as many more runs as were said to be needed name it about as often as was said."""
+    chance = np.random.default_rng(3)
+    seen = np.ones((runs, len(NODES)), np.bool_)
+    for place, rate in enumerate(rates):
+        seen[chance.permutation(runs)[: round(runs * (1 - rate))], place] = False
+    undecided = weakest_of(seen)
+    assert undecided.handoff is None
+    assert undecided.more_runs is not None
+    named = 0
+    for _ in range(60):
+        further = chance.random((runs + undecided.more_runs, len(NODES))) < seen.mean(0)
+        found = weakest_of(further).handoff
+        named += found is not None and found.producer == NODES[0]
+    assert 0.65 <= named / 60 <= 0.97
+
+
 def test_a_weakest_handoff_is_seldom_named_by_chance() -> None:
     """Of four that are equally good one is named in at most 5 audits of 100, less noise."""
     chance = np.random.default_rng(8)
     named = 0
     for _ in range(200):
-        tally = equal(chance, 150)
-        units = handoffs_of(tally)
-        seen = table(units, list(tally.courses.items()))
-        found = weakest(handoff_reports(tally, units, seen), seen, tally.runs)
+        found = weakest_of(chance.random((150, len(NODES))) < 0.9)
         named += found.handoff is not None
         assert found.handoff is not None or len(found.candidates) > 1
     assert named <= 10 + 3 * (200 * 0.05 * 0.95) ** 0.5

@@ -16,9 +16,11 @@ from langsmith.evaluation import EvaluationResult, EvaluationResults, RunEvaluat
 from langsmith.schemas import Example, Run
 
 from coordgate import ConfigurationError
+from coordgate.cli import main
 from coordgate.evals import Case, Score
 from coordgate.evals.cases import read_cases
 from coordgate.evals.scorer import Scorer
+from coordgate.labels import read_labels
 
 CASE = Case("1", {"n": 2}, 4)
 
@@ -129,6 +131,45 @@ def langsmith(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
         server.shutdown()
         thread.join()
+
+
+SQUARES = """
+from typing import TypedDict
+
+from langgraph.graph import START, StateGraph
+
+
+class State(TypedDict, total=False):
+    n: int
+    square: int
+
+
+def square(state: State) -> State:
+    return {"square": state["n"] ** 2 if state["n"] < 2 else 5}
+
+
+graph = StateGraph(State).add_node(square).add_edge(START, "square").compile()
+
+
+def exact(outputs: dict, reference_outputs: dict) -> dict:
+    return {"key": "exact", "score": outputs["square"] == reference_outputs["square"]}
+"""
+
+
+@pytest.mark.usefixtures("langsmith")
+def test_a_dataset_and_an_evaluator_of_langsmith_make_an_eval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both by the command: its examples are run and scored; what is wrong has its comment."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "squares_of_langsmith.py"
+    path.write_text(SQUARES)
+    command = ["eval", f"{path}:graph", "--cases", "langsmith:squares"]
+    assert main([*command, "--scorer", f"{path}:exact", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["variants"]
+    assert (found["correct"]["successes"], found["correct"]["n"]) == (2, 3)
+    (wrong,) = [label for label in read_labels("eval.labels.jsonl") if not label.correct]
+    assert (wrong.case, wrong.reason) == (str(UUID(int=2)), "exact")
 
 
 @pytest.mark.usefixtures("langsmith")
