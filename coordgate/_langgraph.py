@@ -51,6 +51,7 @@ try:
         coerce_to_runnable,
         set_config_context,
     )
+    from langgraph.graph._branch import BranchSpec
     from langgraph.pregel import _retry as _retry_loop
     from langgraph.pregel._algo import (
         Call,
@@ -86,6 +87,7 @@ __all__ = [
     "INTERRUPT",
     "PASSTHROUGH",
     "TASKS",
+    "BranchSpec",
     "Call",
     "ChannelWrite",
     "ChannelWriteEntry",
@@ -119,6 +121,18 @@ def writes(config: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
     """Return what the task has written so far: (channel, value) pairs."""
     read = config["configurable"].get(CONFIG_KEY_READ)
     return read.args[3].writes if isinstance(read, partial) else ()
+
+
+def take_back(config: Mapping[str, Any]) -> None:
+    """Take back what the task has written, but for the answers it was given.
+
+    LangGraph keeps what a task had written when it failed, and takes it for done on a resume.
+    """
+    written: Any = writes(config)
+    if written:
+        answers_kept = [each for each in written if each[0] == RESUME]
+        written.clear()
+        written.extend(answers_kept)
 
 
 def channel(config: Mapping[str, Any], name: str) -> Any:

@@ -7,11 +7,11 @@ first write judges the hand-over before it writes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.errors import GraphInterrupt
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Command
 
 from coordgate import _langgraph as lg
@@ -19,6 +19,7 @@ from coordgate.asking import ask_in_threads, ask_together
 from coordgate.body import Joined, Told, sequence, takes_feedback
 from coordgate.calls import COUNTER, COUNTING
 from coordgate.channels import control_channels, target_of
+from coordgate.edges import looked_at
 from coordgate.entry import aenter, afinish, enter, finish
 from coordgate.errors import ContractViolation, HandoffError
 from coordgate.handover import Handover
@@ -140,6 +141,7 @@ class GuardedWrite(lg.ChannelWrite):
             try:
                 turn.commit(config)
             except HandoffError as error:
+                lg.take_back(config)
                 turn.end()
                 ladder.give_up(error, "contract")
                 raise
@@ -186,7 +188,10 @@ class GuardedSeq(lg.RunnableSeq):
         steps = lg.steps_of(seq)
         at = len(steps) - len(original.flat_writers)
         vars(self).update(vars(seq))
-        writers: list[Runnable[Any, Any]] = [write, *steps[at + 1 :]]
+        edges = steps[at + 1 :]
+        if plan.enforces:
+            edges = [looked_at(step, self._refuse_labels) for step in edges]
+        writers: list[Runnable[Any, Any]] = [write, *edges]
         own = steps[:at] if subgraph is None else [subgraph]
         self.steps = [*own, *writers]
         self.plan = plan
@@ -286,6 +291,13 @@ class GuardedSeq(lg.RunnableSeq):
             if turn.enters:
                 await afinish(turn)
 
+    def _refuse_labels(self, labels: Sequence[Any], known: Collection[Any]) -> None:
+        violations = self.plan.off_the_map(labels, known)
+        turn = RUNNING.get()
+        if isinstance(turn, Turn) and turn.node is self.plan:
+            turn.misrouted(violations)
+        raise ContractViolation(self.plan.name, violations, direction="route")
+
     def _begin(  # noqa: C901 - one call on every node's run, where several would cost
         self, input: Any, config: RunnableConfig, kwargs: dict[str, Any]
     ) -> Any:
@@ -334,6 +346,8 @@ class GuardedSeq(lg.RunnableSeq):
             return  # LangGraph's timeout has ended this attempt, and the next one may have begun
         if self.plan.escalates and isinstance(error, GraphInterrupt):
             lg.keep_answers(config)
+        if self.plan.enforces and not isinstance(error, GraphBubbleUp):
+            lg.take_back(config)
         ladder = turn.fail(error)
         slot = lg.slot(config)
         if ladder is not None and slot is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from langgraph.types import RetryPolicy
@@ -117,6 +117,18 @@ class NodePlan:
         named, sent = targets(output)
         routed = [target for target in goto if target not in sent]
         return self._unknown(goto) + _beside(named, routed, "a conditional edge")
+
+    def off_the_map(self, labels: Sequence[Any], known: Collection[Any]) -> list[Violation]:
+        """Return what is wrong with what a conditional edge returned that its map does not name."""
+        names = [str(each) for each in known]
+        return [
+            Violation(
+                "goto",
+                f"the conditional edge has no such label{nearest(str(label), names)}",
+                repr(label),
+            )
+            for label in labels
+        ]
 
     def _unknown(self, goto: Sequence[str]) -> list[Violation]:
         known = self.known

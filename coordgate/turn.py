@@ -21,7 +21,13 @@ from coordgate._langgraph import writes
 from coordgate.answers import Answer
 from coordgate.capture import Passed, RawAttempt, RawTransition
 from coordgate.entry import leave
-from coordgate.errors import ContractViolation, GateRejected, HandoffError, InvariantViolated
+from coordgate.errors import (
+    ContractViolation,
+    GateRejected,
+    HandoffError,
+    InvariantViolated,
+    Violation,
+)
 from coordgate.escalation import config_for, require_checkpointer, restore
 from coordgate.flow import Standing
 from coordgate.handover import HandingOver
@@ -226,10 +232,14 @@ class Turn(HandingOver):
         node = self.node
         violations = node.misled(goto, self.shipped)
         if violations:
-            said = [str(v) for v in violations]
-            self._fail("violated", [each for each in said if each not in self.raw.reasons])
+            self.misrouted(violations)
             if node.enforces:
                 raise ContractViolation(node.name, violations, direction="route")
+
+    def misrouted(self, violations: Sequence[Violation]) -> None:
+        """Note that control would go where it must not."""
+        said = [str(each) for each in violations]
+        self._fail("violated", [each for each in said if each not in self.raw.reasons])
 
     def fail(self, error: BaseException) -> Ladder | None:
         """End an attempt that raised; decide what comes next, and return the ladder to keep."""
