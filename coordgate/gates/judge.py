@@ -16,6 +16,7 @@ from coordgate.gate import Gate, RungName, Verdict, gate
 from coordgate.gates.sentences import split
 from coordgate.gates.text import context_texts, is_claim, text_to_check
 from coordgate.gates.values import (
+    UNSEEN,
     Unreadable,
     as_text,
     checked_key,
@@ -319,7 +320,7 @@ def _asked(model: Any, schema: type[Schema], task: str, told: Mapping[str, str])
     mark = hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()[:8]
     parts = [f"[{name} {mark}]\n{text}\n[end of {name} {mark}]" for name, text in told.items()]
     answer: Any = model.with_structured_output(schema).invoke(
-        [("system", f"{task}\n\n{_MATERIAL}"), ("human", "\n\n".join(parts))]
+        [("system", f"{task}\n\n{_MATERIAL}"), ("human", "\n\n".join(parts))], UNSEEN
     )
     try:
         return schema.model_validate(answer, from_attributes=True, strict=True)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, create_model
 
 from coordgate.errors import ConfigurationError
 from coordgate.gate import Verdict
-from coordgate.gates.values import checked_key, is_mapping, read_text
+from coordgate.gates.values import UNSEEN, checked_key, is_mapping, read_text
 
 Answer: TypeAlias = "str | tuple[str, float] | Mapping[str, float]"
 """What a classifier says: a label, a label with its score, or every label's score."""
@@ -217,7 +217,7 @@ def by_model(model: Any, labels: Mapping[str, str], *, key: str) -> Classifier:
     def classify(state: Any) -> Answer:
         text = read_text(state, key, of="the state")
         chosen: Any = model.with_structured_output(schema).invoke(
-            [("system", system), ("human", text)]
+            [("system", system), ("human", text)], UNSEEN
         )
         filled = schema.model_validate(chosen, from_attributes=True)
         found: dict[str, Any] = filled.model_dump()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -19,6 +19,10 @@ from coordgate.gate import Verdict
 _TEXT_KEYS = ("page_content", "text", "content")
 _DEPTH = 4
 _LONGEST = 300
+
+UNSEEN: Final = {"tags": ["nostream"]}
+"""The config of a model's call that is no part of an answer: LangGraph streams none of it."""
+
 _OPAQUE = (str, bytes, bytearray, int, float, complex)
 
 

@@ -1,17 +1,18 @@
 """Judges: what fails, times out, answers nonsense or prefers a place has not passed anything."""
 
+import asyncio
 import json
 import threading
 from typing import Any
 
 import pytest
-from calling import Chat, State, attempts_of
+from calling import Chat, State, attempts_of, one_node
 from langchain_core.messages import AIMessage
 from llmock.pytest_plugin import LLMock
 from llmock.scenarios import Delay, Fail, Reply
 from verbatim import serving
 
-from coordgate import ConfigurationError, Degrade, NodeGuard, Policy, Retry
+from coordgate import ConfigurationError, Degrade, NodeGuard, Policy, Retry, guard
 from coordgate.gate import Verdict, as_verdict
 from coordgate.gates import judge
 from coordgate.models import with_feedback
@@ -234,6 +235,28 @@ def test_votes_at_once_share_one_time_limit(llmock: LLMock, chat: Chat, asynchro
     (first, _) = attempts_of(lambda _: dict(DRAFT), guarded, asynchronous=asynchronous)
     assert first.outcome == "rejected"
     assert "did not answer within 0.3 s" in first.reasons[0]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_what_a_judge_says_is_not_streamed_to_the_user(asynchronous: bool) -> None:
+    """Under stream_mode="messages" the node's words arrive, and not those of who judges them."""
+
+    class Judge(ScriptedModel):
+        """A model whose structured output is scripted."""
+
+        def with_structured_output(self, schema: Any, **kwargs: Any) -> Any:
+            return self | (lambda answer: schema.model_validate_json(answer.text))
+
+    model = ScriptedModel("It has been raining.")
+    gates = [judge(Judge(ruling()), RUBRIC, key="draft"), judge(Judge(ruling()), RUBRIC)]
+    node = one_node(lambda _: {"draft": model.invoke("Why is the street wet?").text})
+    app = guard(node, {"write": NodeGuard(gates=gates)})
+
+    async def streamed() -> list[Any]:
+        return [each async for each in app.astream({}, stream_mode="messages")]
+
+    chunks = asyncio.run(streamed()) if asynchronous else app.stream({}, stream_mode="messages")
+    assert "".join(chunk.text for chunk, _ in chunks) == "It has been raining."
 
 
 # Kept

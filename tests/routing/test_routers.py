@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, Literal
 
 import pytest
+from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
@@ -22,9 +23,9 @@ from coordgate import (
     guard,
     router,
 )
-from coordgate.gates import by_rules
+from coordgate.gates import by_model, by_rules
 from coordgate.routers import Router
-from coordgate.testing import RecordingTracer
+from coordgate.testing import RecordingTracer, ScriptedModel
 
 
 class State(TypedDict, total=False):
@@ -281,3 +282,16 @@ def test_a_verdict_noted_outside_of_any_guard_is_dropped() -> None:
     assert route.decide({}).target == "pay_back"
     assert route.decide({}).verdict == Verdict(True, "refund 1", 1.0)
     assert route.targets == ("pay_back", END)
+
+
+def test_what_a_model_says_of_the_route_is_not_streamed_to_the_user() -> None:
+    """Under stream_mode="messages" a label is no part of any answer."""
+    label = {"name": "Route", "args": {"label": "refund", "confidence": 0.9}, "id": "1"}
+    model = ScriptedModel(AIMessage("It is a refund.", tool_calls=[label]))
+    asked = by_model(model, {"refund": "wants money back"}, key="text")
+    builder = with_node(router({"refund": "pay_back"}, classify=asked, default="human"))
+    builder.add_node("say", lambda _: {"text": ScriptedModel("Sorry.").invoke("?").text})
+    builder.add_edge("pay_back", "say")
+    app = guard(builder).compile()
+    chunks = app.stream({"text": "money"}, stream_mode="messages")
+    assert "".join(chunk.text for chunk, _ in chunks) == "Sorry."
