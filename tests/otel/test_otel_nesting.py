@@ -19,7 +19,7 @@ from langchain_core.tools import BaseTool, tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from otel_traces import THREAD, State, Traces, says
@@ -258,6 +258,25 @@ def test_threads_that_take_the_context_along_nest():
 
     traces.guarded({"a": node}).invoke({})
     assert traces.outline()[3:] == ["      in the thread"]
+
+
+def test_parallel_nodes_in_langgraphs_own_threads_each_have_theirs():
+    """Three sync tasks run at once, and each one's span is in its own attempt."""
+    traces = Traces()
+    at_once = threading.Barrier(3, timeout=20)
+
+    def work(state: State) -> None:
+        with traces.own.start_as_current_span(f"own {state['text']}"):
+            at_once.wait()
+
+    builder = StateGraph(State).add_node("work", work)
+    builder.add_conditional_edges(
+        START, lambda _: [Send("work", {"text": each}) for each in "abc"], ["work"]
+    )
+    guard(builder, tracer=traces.tracer).compile(name="G").invoke({})
+    lines = traces.outline()
+    assert lines[:3] == ["invoke_workflow G", "  node work", "    attempt first"]
+    assert sorted(lines[3::3]) == ["      own a", "      own b", "      own c"]
 
 
 def test_a_gated_tool_that_is_refused_has_a_gate_and_no_call():

@@ -13,10 +13,12 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from otel_traces import THREAD, State, Traces, says
 
 from coordgate import (
+    ConfigurationError,
     Degrade,
     Fallback,
     NodeGuard,
@@ -26,6 +28,7 @@ from coordgate import (
     gate,
     guard,
 )
+from coordgate.exporters.langsmith import LangSmith
 from coordgate.exporters.otel import OpenTelemetry, names
 from coordgate.gates import not_empty
 from coordgate.tracer import Tracer
@@ -342,6 +345,22 @@ def test_the_exporter_alone_can_be_the_tracer():
     app.invoke({})
     app.coordgate.tracer.flush()
     assert len(traces.outline()) == 3
+
+
+def test_what_is_no_provider_is_refused():
+    """The error says what to give; an exporter is what one takes for it."""
+    with pytest.raises(ConfigurationError, match="give a TracerProvider, such as"):
+        OpenTelemetry(InMemorySpanExporter())  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="give a MeterProvider"):
+        OpenTelemetry(None, "meters")  # type: ignore[arg-type]
+
+
+def test_it_goes_together_with_the_exporter_to_langsmith():
+    """Both are told; with LangSmith's tracing off the trace is what it is without."""
+    traces = Traces()
+    traces.tracer = Tracer(traces.tracer.sink, observers=[LangSmith(), traces.exporter])
+    traces.guarded({"a": says("1")}).invoke({})
+    assert traces.outline() == ["invoke_workflow G", "  node a", "    attempt first"]
 
 
 def test_without_opentelemetry_the_extra_is_named():

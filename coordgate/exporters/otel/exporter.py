@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 
+from coordgate.errors import ConfigurationError
 from coordgate.exporters.otel import names
 from coordgate.exporters.otel.calls import CALLS, CallSpans
 from coordgate.exporters.otel.content import Content, updates
@@ -62,7 +63,17 @@ class OpenTelemetry:
 
         With `content=False` nothing is sent that could quote a state: no inputs, outputs, reasons
         or messages of errors. What is sent is redacted and cut as the tracer says.
+
+        Raises:
+            ConfigurationError: what is given is no provider.
         """
+        for given, kind in ((tracer_provider, TracerProvider), (meter_provider, MeterProvider)):
+            if given is not None and not isinstance(given, kind):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is type-checked
+                raise ConfigurationError(
+                    f"OpenTelemetry({given!r}): give a {kind.__name__}, such as "
+                    "opentelemetry.sdk.trace.TracerProvider() with a BatchSpanProcessor, or "
+                    "nothing for the global one"
+                )
         released = version("coordgate")
         self._tracer = trace.get_tracer(
             "coordgate", released, tracer_provider, schema_url=names.SCHEMA_URL
@@ -71,8 +82,12 @@ class OpenTelemetry:
             metrics.get_meter("coordgate", released, meter_provider, schema_url=names.SCHEMA_URL)
         )
         self._content = content
-        self._left: OrderedDict[str, SpanContext] = OrderedDict()
+        self._left: OrderedDict[tuple[str, str], SpanContext] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Return it as it would be made."""
+        return "OpenTelemetry()" if self._content else "OpenTelemetry(content=False)"
 
     def write(self, records: Sequence[Record]) -> None:
         """Keep no record: this can stand where a tracer's sink does."""
@@ -143,13 +158,13 @@ class OpenTelemetry:
         if seen.thread is not None:
             told |= {names.CONVERSATION: seen.thread, names.SESSION: seen.thread}
             with self._lock:
-                earlier = self._left.pop(seen.thread, None)
+                earlier = self._left.pop((seen.name, seen.thread), None)
             if earlier is not None and (seen.input is None or isinstance(seen.input, Command)):
                 links.append(Link(earlier, {names.LINK: "goes on"}))
         opened = self._start(seen, f"{names.INVOKE_WORKFLOW} {seen.name}", told, links=links)
         if seen.thread is not None:
             with self._lock:
-                self._left[seen.thread] = opened.span.get_span_context()
+                self._left[seen.name, seen.thread] = opened.span.get_span_context()
                 if len(self._left) > _MOST_THREADS:
                     self._left.popitem(last=False)
         return opened
@@ -169,8 +184,8 @@ class OpenTelemetry:
             return
         if seen.thread is not None and run.status == "completed":
             with self._lock:
-                if self._left.get(seen.thread) == opened.span.get_span_context():
-                    del self._left[seen.thread]
+                if self._left.get((seen.name, seen.thread)) == opened.span.get_span_context():
+                    del self._left[seen.name, seen.thread]
         if opened.span.is_recording():
             returned = seen.output
             if returned is None and opened.writes and run.status == "completed":
