@@ -20,9 +20,11 @@ from coordgate import (
     NodeGuard,
     Policy,
     Reroute,
+    Retry,
     guard,
 )
 from coordgate.gates import not_empty
+from coordgate.testing import NEVER, scripted
 
 
 def test_a_run_that_fails_is_an_error_all_the_way_up():
@@ -139,3 +141,27 @@ def test_what_is_only_observed_is_no_error():
     assert traces.attributes("attempt first")["coordgate.attempt.outcome"] == "rejected"
     assert traces.attributes("node a")["coordgate.node.status"] == "observed"
     assert traces.attributes("invoke_workflow G")["coordgate.mode"] == "observe"
+
+
+def test_an_async_timeout_of_langgraph_ends_one_attempt_and_the_next_nests_rightly():
+    """The spans of the attempt that was cancelled are its own."""
+    traces = Traces()
+    slow = scripted(NEVER, {"text": "1"}, name="a", kind="async")
+
+    async def node(state: State) -> State:
+        with traces.own.start_as_current_span("own"):
+            return await slow(state)
+
+    builder = StateGraph(State).add_node("a", node, timeout=0.05).add_edge(START, "a")
+    guards = {"a": NodeGuard(gates=[not_empty("text")], policy=Policy(Retry(1, wait=0.0)))}
+    app = guard(builder, guards, tracer=traces.tracer).compile(name="G")
+    asyncio.run(app.ainvoke({}))
+    assert traces.outline() == [
+        "invoke_workflow G",
+        "  node a",
+        "    attempt first",
+        "      own",
+        "    attempt retry",
+        "      own",
+        "      gate not_empty(text)",
+    ]

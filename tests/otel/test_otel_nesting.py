@@ -25,8 +25,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from otel_traces import THREAD, State, Traces, says
 
 from coordgate import Degrade, Fallback, NodeGuard, Policy, Retry, feedback, gate, guard
-from coordgate.gates import not_empty
-from coordgate.testing import NEVER, ScriptedModel, scripted
+from coordgate.testing import ScriptedModel
 from coordgate.tools import gated_tools
 
 
@@ -189,19 +188,6 @@ def test_a_retriever_says_what_was_asked_and_what_was_found(how: str):
     )
 
 
-def test_a_model_that_a_gate_calls_nests_in_the_gate():
-    """The judge's call is not the node's."""
-    traces = Traces()
-    judge = ScriptedModel("yes")
-
-    def ask(output: Any) -> bool:
-        return judge.invoke("good?").text == "yes"
-
-    guards = {"a": NodeGuard(gates=[gate(ask, name="judge", slow=True)])}
-    traces.guarded({"a": says("1")}, guards).invoke({})
-    assert traces.outline()[2:] == ["    attempt first", "      gate judge", "        chat"]
-
-
 def test_a_stream_that_is_left_leaves_nothing_current():
     """After a stream that was closed, and after one that still hangs open, the next nests right."""
     traces = Traces()
@@ -228,6 +214,47 @@ def test_a_stream_that_is_left_leaves_nothing_current():
         "      own",
     ]
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_a_call_after_a_graph_was_called_is_the_outer_nodes():
+    """What the inner graph's node had set does not outlive it; after the run nothing is left."""
+    traces = Traces()
+    add = adder(traces)
+    inner = guard(StateGraph(State).add_node("deep", says("1")).add_edge(START, "deep")).compile()
+
+    def node(state: State) -> State:
+        inner.invoke({})
+        return {"text": str(add.invoke({"a": 1, "b": 2}))}
+
+    traces.guarded({"a": node}).invoke({})
+    add.invoke({"a": 3, "b": 4})
+    assert traces.outline() == [
+        "invoke_workflow G",
+        "  node a",
+        "    attempt first",
+        "      node deep",
+        "        attempt first",
+        "      execute_tool add",
+        "        own in the tool",
+        "own in the tool",
+    ]
+
+
+def test_a_stream_that_ends_within_a_span_of_the_nodes_own():
+    """The next call is not taken for a part of the call that has ended."""
+    traces = Traces()
+    model = ScriptedModel("one two", "three")
+
+    def node(state: State) -> State:
+        words = model.stream("?")
+        next(words)
+        with traces.own.start_as_current_span("rest"):
+            list(words)
+        model.invoke("!")
+        return {}
+
+    traces.guarded({"a": node}).invoke({})
+    assert traces.outline()[3:] == ["      chat", "        rest", "      chat"]
 
 
 def test_overlapping_calls_do_not_nest_in_each_other():
@@ -353,48 +380,3 @@ def test_a_call_that_never_ended_is_sent_with_its_attempt():
     asyncio.run(run())
     assert traces.outline()[3:] == ["      execute_tool wait"]
     assert traces.attributes("execute_tool wait")["output.value"] == '{"status":"not ended"}'
-
-
-def test_a_gate_that_does_not_answer_in_time_is_sent():
-    """Its span has the time that was waited for it, and the verdict that it was too late."""
-    traces = Traces()
-    left = threading.Event()
-
-    def stuck(output: Any) -> bool:
-        return left.wait()
-
-    guards = {
-        "a": NodeGuard(
-            gates=[gate(stuck, name="stuck", slow=True, timeout=0.05)],
-            policy=Policy(Degrade({"text": "none"})),
-        )
-    }
-    traces.guarded({"a": says("1")}, guards).invoke({})
-    told = traces.attributes("gate stuck")
-    left.set()
-    assert told["coordgate.gate.passed"] is False
-    assert "0.05" in told["coordgate.gate.reason"]
-
-
-def test_an_async_timeout_of_langgraph_ends_one_attempt_and_the_next_nests_rightly():
-    """The spans of the attempt that was cancelled are its own."""
-    traces = Traces()
-    slow = scripted(NEVER, {"text": "1"}, name="a", kind="async")
-
-    async def node(state: State) -> State:
-        with traces.own.start_as_current_span("own"):
-            return await slow(state)
-
-    builder = StateGraph(State).add_node("a", node, timeout=0.05).add_edge(START, "a")
-    guards = {"a": NodeGuard(gates=[not_empty("text")], policy=Policy(Retry(1, wait=0.0)))}
-    app = guard(builder, guards, tracer=traces.tracer).compile(name="G")
-    asyncio.run(app.ainvoke({}))
-    assert traces.outline() == [
-        "invoke_workflow G",
-        "  node a",
-        "    attempt first",
-        "      own",
-        "    attempt retry",
-        "      own",
-        "      gate not_empty(text)",
-    ]
