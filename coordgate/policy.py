@@ -84,8 +84,9 @@ class Fallback:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        if not callable(self.node) and not hasattr(self.node, "invoke"):
-            raise ConfigurationError(f"Fallback({self.node!r}): give a node function or a Runnable")
+        has, given = {*dir(self.node)}, f"Fallback({self.node!r:.60})"
+        if "bind_tools" in has or not has & {"__call__", "invoke"}:  # a chat model gives no update
+            raise ConfigurationError(f"{given}: give a node function or a Runnable of the state")
         if not self.name:
             named = getattr(self.node, "__name__", None) or getattr(self.node, "name", None)
             object.__setattr__(self, "name", named or type(self.node).__name__)

@@ -28,7 +28,7 @@ from coordgate import (
     gated,
     guard,
 )
-from coordgate.testing import scripted
+from coordgate.testing import ScriptedModel, scripted
 
 
 def refused(match: str) -> Any:
@@ -199,6 +199,7 @@ def test_a_jump_to_no_rung_is_refused(rung: Any) -> None:
         (lambda: Retry(1, backoff=0.5), "backoff is 1 or more"),
         (lambda: Fallback(None), "give a node function or a Runnable"),
         (lambda: Fallback({"draft": "x"}), "give a node function or a Runnable"),
+        (lambda: Fallback(ScriptedModel("x")), "give a node function or a Runnable of the state"),
         (lambda: Degrade("sorry"), "give the update as a dict"),  # type: ignore[arg-type]
         (lambda: Policy(Degrade({}), Retry(1)), "would never be reached"),
         (lambda: Policy(Degrade({}), Degrade({})), "would never be reached"),
