@@ -43,10 +43,23 @@ def faint(page: Page) -> list[str]:
 
 
 def too_wide(page: Page) -> bool:
-    """Return whether the page, and not only a box on it, scrolls sideways."""
-    return bool(
-        page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    """Return whether the page, and not only a box on it, scrolls sideways once it has settled.
+
+    Drawings take their new size a moment after the window has.
+    """
+    wide: bool = page.evaluate(
+        """() => new Promise((done) => {
+          const until = performance.now() + 3000;
+          const look = () => {
+            const { scrollWidth, clientWidth } = document.documentElement;
+            if (scrollWidth <= clientWidth) done(false);
+            else if (performance.now() > until) done(true);
+            else requestAnimationFrame(look);
+          };
+          look();
+        })"""
     )
+    return wide
 
 
 def nameless(page: Page) -> list[str]:
