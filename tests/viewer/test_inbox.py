@@ -6,7 +6,6 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
 from html import unescape
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from desks import ORIGIN, desk_in, form_of, hidden, ledger, links, post, reviewi
 
 from coordgate.cli import main
 from coordgate.loading import open_graph
-from coordgate.viewer.desk import SharedGraph
 
 
 def shown(text: str) -> str:
@@ -266,39 +264,3 @@ def test_the_list_is_sent_again_only_when_it_has_changed(tmp_path: Path) -> None
         answer = client.get(unescape(address), headers=htmx)
         assert answer.status_code == 200
         assert "<html" not in answer.text
-
-
-def test_an_async_graph_is_called_from_many_threads_at_once(tmp_path: Path) -> None:
-    """A call that waits does not keep others out: the second one is what the first waits for."""
-    (tmp_path / "waits.py").write_text(
-        """
-import asyncio
-from typing import TypedDict
-from langgraph.graph import START, StateGraph
-
-class State(TypedDict, total=False):
-    name: str
-
-async def make():
-    gone = asyncio.Event()
-
-    async def node(state: State):
-        if state["name"] == "first":
-            await gone.wait()
-        else:
-            gone.set()
-        return {}
-
-    return StateGraph(State).add_node("node", node).add_edge(START, "node").compile()
-"""
-    )
-    with ExitStack() as stack:
-        opened = stack.enter_context(open_graph(f"{tmp_path / 'waits.py'}:make"))
-        shared = stack.enter_context(closing(SharedGraph(opened)))
-        for _ in range(20):  # the loop's thread ends and begins again between them
-            with ThreadPoolExecutor(2) as pool:
-                first = pool.submit(shared.call, "invoke", {"name": "first"})
-                assert shared.call("invoke", {"name": "second"}) == {"name": "second"}
-                assert first.result(30) == {"name": "first"}
-        with pytest.raises(KeyError):
-            shared.call("invoke", {})
