@@ -115,7 +115,7 @@ def test_a_collector_that_refuses_costs_the_run_nothing():
     done, seconds = ended(f"http://127.0.0.1:{free_port()}")
     result, took = done.stdout.split()
     assert (done.returncode, result) == (0, "done")
-    assert float(took) < 1.0
+    assert float(took) < 5.0
     assert seconds < 15.0
 
 
@@ -126,5 +126,5 @@ def test_a_collector_that_stalls_costs_the_run_nothing():
         assert receiver.asked.is_set()
     result, took = done.stdout.split()
     assert (done.returncode, result) == (0, "done")
-    assert float(took) < 1.0
+    assert float(took) < 5.0
     assert seconds < 15.0

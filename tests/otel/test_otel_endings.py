@@ -152,7 +152,7 @@ def test_an_async_timeout_of_langgraph_ends_one_attempt_and_the_next_nests_right
         with traces.own.start_as_current_span("own"):
             return await slow(state)
 
-    builder = StateGraph(State).add_node("a", node, timeout=0.05).add_edge(START, "a")
+    builder = StateGraph(State).add_node("a", node, timeout=0.4).add_edge(START, "a")
     guards = {"a": NodeGuard(gates=[not_empty("text")], policy=Policy(Retry(1, wait=0.0)))}
     app = guard(builder, guards, tracer=traces.tracer).compile(name="G")
     asyncio.run(app.ainvoke({}))

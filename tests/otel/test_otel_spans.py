@@ -302,6 +302,19 @@ def test_values_are_redacted_and_cut_as_in_the_record():
     assert len(traces.attributes("node a")["output.value"]) <= 300
 
 
+def test_a_redaction_that_breaks_the_json_breaks_no_trace():
+    """What the user's own function makes of a value is sent as it is."""
+    traces = Traces()
+
+    def redact(text: str) -> str:
+        return text.replace('"', "")
+
+    traces.tracer = Tracer(traces.tracer.sink, observers=[traces.exporter], redact=redact)
+    list(traces.guarded({"a": says("1")}).stream({"text": "0"}))
+    assert traces.attributes("node a")["output.value"] == "{text:1}"
+    assert "text:1" in traces.attributes("invoke_workflow G")["output.value"]
+
+
 def test_without_content_nothing_is_sent_that_could_quote_a_state():
     """Names, verdicts, outcomes and types of errors stay."""
     traces = Traces(content=False)

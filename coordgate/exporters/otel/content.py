@@ -141,9 +141,16 @@ class Content:
         return self._text.json(value) if self._shown else None
 
 
-def updates(text: ValueText, writes: Sequence[tuple[str, str | None]]) -> Any:
+def updates(writes: Sequence[tuple[str, str | None]]) -> Any:
     """Return what the nodes of a step wrote, as LangGraph streams updates."""
-    return [{node: None if written is None else json.loads(written)} for node, written in writes]
+    return [{node: None if written is None else _parsed(written)} for node, written in writes]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # a redaction of the user's own may have broken it
+        return text
 
 
 def _plain(value: Any) -> Any:

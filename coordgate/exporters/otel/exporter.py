@@ -127,7 +127,7 @@ class OpenTelemetry:
             self._end_node(seen, record, content)
         elif isinstance(record, Run):
             self._metrics.run(record)
-            self._end_run(seen, record, content, text)
+            self._end_run(seen, record, content)
 
     def _start(
         self,
@@ -178,7 +178,7 @@ class OpenTelemetry:
         inside = trace.set_span_in_context(around.span)
         return self._start(seen, f"attempt {seen.rung}", told, inside)
 
-    def _end_run(self, seen: Seen, run: Run, content: Content, text: ValueText) -> None:
+    def _end_run(self, seen: Seen, run: Run, content: Content) -> None:
         opened: _Open | None = seen.kept.get(self)
         if opened is None:
             return
@@ -189,7 +189,7 @@ class OpenTelemetry:
         if opened.span.is_recording():
             returned = seen.output
             if returned is None and opened.writes and run.status == "completed":
-                returned = updates(text, opened.writes)
+                returned = updates(opened.writes)
             content.run(opened.span, run, seen.input, returned)
         opened.span.end(_nanoseconds(run.ended or seen.started))
 
