@@ -89,7 +89,7 @@ class LangSmith:
             node = take_place(seen, known)
             if node is not None and known is None:
                 seen.above.kept[self] = node
-                _run_of(seen).kept.setdefault(self._sender, []).append(node)
+                _run_of(seen).kept.setdefault(self._sender, {})[id(node)] = node
                 self._sender.start()
 
     def leave(self, seen: Seen) -> None:
@@ -104,14 +104,13 @@ class LangSmith:
             node: NodeRun | None = seen.kept.pop(self, None)
             made = [each.record for each in seen.parts if isinstance(each.record, Attempt)]
             if node is not None:
+                _run_of(seen).kept.get(self._sender, {}).pop(id(node), None)
                 self._end(node, seen.record, made)
         elif seen.kind == "run":
-            for left in seen.kept.pop(self._sender, ()):
-                if not left.ended:  # its record was lost
-                    self._end(left, None, [])
+            for left in seen.kept.pop(self._sender, {}).values():
+                self._end(left, None, [])  # its record was lost
 
     def _end(self, node: NodeRun, record: Transition | None, attempts: list[Attempt]) -> None:
-        node.ended = True
         if node.run is not None:
             self._sender.put(_Ended(node, node.run, record, attempts))
 

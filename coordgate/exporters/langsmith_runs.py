@@ -50,8 +50,6 @@ class NodeRun:
     """Its run, once it has begun."""
     attempts: dict[int, Run] = field(default_factory=dict[int, Run])
     """The runs of its attempts, by number; their ends are sent when the record is there."""
-    ended: bool = False
-    """Whether that has been."""
 
 
 class NodeTracer(LangChainTracer):

@@ -8,9 +8,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+from langchain_core.tracers.context import tracing_v2_callback_var
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import InvalidUpdateError
-from langgraph.graph import START, StateGraph
-from langgraph.types import Send
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.types import Send, interrupt
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -63,6 +68,45 @@ def test_another_exporter_beside_it_changes_nothing(traced: Traced) -> None:
         "check",
     ]
     assert len([span for span in spans.get_finished_spans() if "attempt" in span.name]) == 3
+
+
+def test_a_tool_that_asks_a_person_is_no_error(traced: Traced) -> None:
+    """The tool's run, its attempt and its node wait; none has failed."""
+
+    @tool
+    def pay(amount: int) -> str:
+        """Pay."""
+        answer: str = interrupt(f"pay {amount}?")
+        return answer
+
+    call = AIMessage("", tool_calls=[{"name": "pay", "args": {"amount": 3}, "id": "1"}])
+    builder: Any = StateGraph(MessagesState).add_node("tools", ToolNode([pay]))
+    with traced.tracer() as tracer:
+        app: Any = guard(builder.add_edge(START, "tools"), tracer=tracer)
+        app = app.compile(checkpointer=InMemorySaver())
+        app.invoke({"messages": [call]}, {"configurable": {"thread_id": "1"}})
+        tracer.flush()
+        traced.settle()
+    (paid,), (tools,) = traced.smith.named("pay"), traced.smith.named("tools")
+    assert (paid["run_type"], paid.get("error"), tools.get("error")) == ("tool", None, None)
+    assert "pay 3?" in str(paid["outputs"])
+    assert about(tools)["status"] == "interrupted"
+
+
+def test_nothing_is_left_behind(traced: Traced) -> None:
+    """After a run, streamed or left, the caller's own tracing is as it was."""
+    with traced.tracer() as tracer:
+        app = guard(graph(answering("yes", "yes", "yes")), {}, tracer=tracer).compile()
+        app.invoke(INPUT)
+        assert tracing_v2_callback_var.get() is None
+        for _ in app.stream(INPUT):
+            assert tracing_v2_callback_var.get() is None
+        for _ in app.stream(INPUT):
+            break
+        assert tracing_v2_callback_var.get() is None
+        tracer.flush()
+        traced.settle()
+        assert tracer.observers.errors == 0
 
 
 def test_each_task_of_a_node_has_its_own_run(traced: Traced) -> None:
