@@ -25,6 +25,8 @@ class Smith:
 
     feedback_404: bool = False
     """Whether feedback is refused."""
+    seconds: float = 0.0
+    """How long an answer takes."""
     answers: Ways = "well"
     """How everything is answered."""
     info: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -122,8 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, _ = self.path.partition("?")
         body = self.body()
         state.asked.append(f"{self.command} {path}")
-        if state.answers == "stalls":
-            state.go.wait(60)
+        state.go.wait(60 if state.answers == "stalls" else state.seconds)
         refused = state.answers if state.answers in {"404", "500"} else ""
         if refused or (path == "/feedback" and state.feedback_404):
             self.reply(int(refused or 404), {"detail": "no"})

@@ -154,14 +154,25 @@ def test_hostile_names_are_drawn_and_never_run() -> None:
     builder.add_node(hostile, answered)
     builder.add_node("x" * 5000, answered)
     builder.add_conditional_edges(START, answered, {"\x07<b>": hostile, "&": "x" * 5000})
-    app: Any = guard(builder.compile())
+    policy = Policy(Fallback(template, name="<i>&</i>"))
+    app: Any = guard(builder.compile(), nodes={hostile: NodeGuard(policy=policy)})
     words = words_of(draw(app).svg)
+    assert "on failure: fall back to <i>&</i>" in words
     assert r"<script>alert(1)</script>\x1b[31m\x00\u202e" in words
     assert r"\x07<b>" in words
     assert max(map(len, words)) < 50
     html = app._repr_html_()
     assert "<script" not in html
     assert "\x1b" not in html
+
+
+def test_edges_do_not_cross_without_need() -> None:
+    """The nodes of a row stand below those that lead to them, whatever order they were added in."""
+    nodes = [Node(name, name, {}) for name in ("start", "a", "b", "to b", "to a")]
+    pairs = [("start", "a"), ("start", "b"), ("b", "to b"), ("a", "to a")]
+    drawn = picture("any", nodes, [Edge(*pair) for pair in pairs])
+    left = {box.title: box.x for box in drawn.boxes}
+    assert (left["a"] < left["b"]) == (left["to a"] < left["to b"])
 
 
 ids = st.integers(0, 7)

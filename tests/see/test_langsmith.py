@@ -349,7 +349,8 @@ def test_what_is_sent_is_redacted_as_the_record_is(redact: bool, traced: Traced)
     secret = "sk-" + "a1" * 20
 
     def leak(state: State) -> dict[str, str]:
-        raise ValueError(f"bad key {secret}")
+        say = RunnableLambda(lambda _: {"answer": secret}).with_config(run_name="say")
+        raise ValueError(f"bad key {say.invoke(state)['answer']}")
 
     with traced.tracer(redact=redact) as tracer:
         app = guard(graph(leak), {"answer": DECLARED}, tracer=tracer).compile()
@@ -360,3 +361,5 @@ def test_what_is_sent_is_redacted_as_the_record_is(redact: bool, traced: Traced)
     for name in ("LangGraph", "answer", "attempt 1 (first)"):
         (run,) = traced.smith.named(name)
         assert ("abc-123" in str(run["inputs"]), secret in run["error"]) == (not redact, not redact)
+    said, *_ = traced.smith.named("say")  # one for each attempt
+    assert (secret in str(said["outputs"])) == (not redact)

@@ -38,15 +38,20 @@ class State(TypedDict, total=False):
 answers = iter(["", "yes"])
 builder = StateGraph(State).add_node("answer", lambda _: {"answer": next(answers)})
 nodes = {"answer": NodeGuard(gates=[not_empty("answer")], policy=Policy(Retry(1, wait=0)))}
-tracer = Tracer("memory:", observers=[LangSmith()])
+tracer = Tracer("memory:", observers=[LangSmith()], flush_seconds=float(sys.argv[1]))
 app = guard(builder.add_edge(START, "answer"), nodes, tracer=tracer).compile()
 assert app.invoke({}) == {"answer": "yes"}
 print(*sorted(each.name for each in threading.enumerate()))
 """
 
 
-def program(url: str, tmp_path: Path, *, tracing: str = "true") -> subprocess.CompletedProcess[str]:
-    """Run a program that ends at once, with LangSmith's own settings."""
+def program(
+    url: str, tmp_path: Path, *, tracing: str = "true", late: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that ends at once, with LangSmith's own settings.
+
+    Its record is made after 0.1 seconds, or late: after all threads have ended.
+    """
     settings = {
         "LANGSMITH_TRACING": tracing,
         "LANGSMITH_ENDPOINT": url,
@@ -55,14 +60,20 @@ def program(url: str, tmp_path: Path, *, tracing: str = "true") -> subprocess.Co
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     return subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", PROGRAM], env=settings, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PROGRAM, "60" if late else "0.1"],
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
-def test_all_is_sent_before_a_program_ends(tmp_path: Path) -> None:
-    """Nothing needs to be closed: runs are ended, and verdicts are there."""
+@pytest.mark.parametrize("late", [False, True])
+def test_all_is_sent_before_a_program_ends(late: bool, tmp_path: Path) -> None:
+    """Nothing needs to be closed: runs are ended, and verdicts are there, if it is slow too."""
     with smith(batches_feedback=True, zstd=False) as server:
-        done = program(server.url, tmp_path)
+        server.seconds = 0.1
+        done = program(server.url, tmp_path, late=late)
     assert done.returncode == 0, done.stderr
     (answer,) = server.named("answer")
     assert answer["outputs"] == {"answer": "yes"}
