@@ -1,4 +1,4 @@
-"""MCP: tools of Model Context Protocol servers, gated as `coordgate.gated_tools` gates them."""
+"""MCP: tools of Model Context Protocol servers, gated as those of `coordgate.tools` are."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ async def gated_tools(
 ) -> list[BaseTool]:
     """Return the gated tools of MCP servers, or of one session that is held open.
 
-    As `coordgate.gated_tools`, and more: a structured result is checked against the tool's own
-    `outputSchema`, and a tool without annotations is taken to be destructive, as the protocol says.
+    As `coordgate.tools.gated_tools`, and more: a structured result is checked against the
+    `outputSchema` of its tool; one without annotations is taken to be destructive, as there too.
     Give a `MultiServerMCPClient` (each call opens a session of its own), a `ClientSession` that you
     hold open (faster), or LangChain tools.
 
     Raises:
-        ConfigurationError: as `coordgate.gated_tools`, or a server cannot be asked for its tools.
+        ConfigurationError: as `coordgate.tools.gated_tools`, or a server cannot be asked.
     """
     limits = Limits(allow, dangerous, safe, ask, timeout, screen)
     if isinstance(source, ClientSession):
