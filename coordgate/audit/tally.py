@@ -153,6 +153,7 @@ class Tally:
         self._of_code: list[int] = []
         self._ladders: dict[tuple[int, ...], int] = {}
         self._well: list[int] = []  # by kind: 3 at once, 1 in the end, 0 not
+        self._outcomes: dict[tuple[int, ...], int] = {}
         self._alone: list[list[Any]] = []
         self._laddered: list[list[Any]] = []
         self._begun: list[list[float]] = []
@@ -172,7 +173,6 @@ class Tally:
     ) -> None:
         """Take a run: its rows (of `Row`'s fields) in order, how it ended, and when it began."""
         numbers = self._numbers(rows)
-        self.seen.update(numbers)
         self.statuses[status] += 1
         self.modes[mode] += 1
         if thread is not None and (self._paused or status == "interrupted"):
@@ -184,16 +184,22 @@ class Tally:
                     self._paused.popitem(last=False)
                 return
         numbers.sort()
+        kinds = tuple(numbers)
         if status in _ENDED:
-            self._note(numbers, status, started)
-        self._keep(Course(status, mode, correct, tuple(numbers)))
+            came = self._came(kinds) if status == "completed" else 0
+            self.trend.take(started, accepted=came > 0, first_pass=came == 3)
+        self._keep(Course(status, mode, correct, kinds))
 
-    def _note(self, numbers: Sequence[int], status: str, started: float) -> None:
-        """Note how a run came out in the trend."""
-        came = 3 if status == "completed" else 0
-        for number in numbers:
-            came &= self._well[number]
-        self.trend.take(started, accepted=came > 0, first_pass=came == 3)
+    def _came(self, kinds: tuple[int, ...]) -> int:
+        """Return how a run of these kinds that completed came out: as `_well` has it."""
+        known = self._outcomes.get(kinds)
+        if known is None:
+            known = 3
+            for number in kinds:
+                known &= self._well[number]
+            if len(self._outcomes) < KEPT:
+                self._outcomes[kinds] = known
+        return known
 
     def _numbers(self, rows: Sequence[Sequence[Any]]) -> list[int]:
         """Return the numbers of the kinds of a run's transitions."""
@@ -219,9 +225,12 @@ class Tally:
                     figures = alone[before].pop()
                     self._laddered[before].append(figures)
                     self._begun[before].append(figures[0])
+                else:
+                    self.seen[numbers[-1]] -= 1
                 ladder.append(code)
                 self._laddered[code].append(row[10:])
                 numbers[-1] = self._ladder(tuple(ladder))
+                self.seen[numbers[-1]] += 1  # those that are no ladder are counted when added up
             before = code
         self._waiting += len(rows)
         if self._waiting > _AT_ONCE:
@@ -275,6 +284,7 @@ class Tally:
             alone, laddered, begun = self._alone[code], self._laddered[code], self._begun[code]
             if not alone and not laddered:
                 continue
+            self.seen[number] += len(alone)
             kind = self.kinds[number]
             table = np.array(alone + laddered, np.float64)
             if kind.counts:
