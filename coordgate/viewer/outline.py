@@ -244,23 +244,26 @@ def one_transition(store: Store, run: str, number: int) -> Transition | None:
     return transition_of(rows[0], parts("attempts"), parts("verdicts"), parts("calls"))
 
 
-def counted(store: Store, run: str) -> tuple[int, int]:
-    """Return how many transitions a run has, and the number of the last one."""
+def numbers_after(store: Store, run: str, after: int, most: int) -> list[int]:
+    """Return the numbers of the first transitions of a run that are above `after`."""
     if isinstance(store, SqliteStore):
-        count, last = store.query(
-            "SELECT count(*), max(number) FROM transitions WHERE run = ?", [_text(run)]
-        )[0]
-        return count, last or 0
-    numbers = [each.number for each in store.transitions(run)]
-    return len(numbers), max(numbers, default=0)
+        rows = store.query(
+            "SELECT number FROM transitions WHERE run = ? AND number > ? ORDER BY number LIMIT ?",
+            [_text(run), after, most],
+        )
+        return [number for (number,) in rows]
+    return [each.number for each in islice(store.transitions(run, after=after), most)]
 
 
 def totals(store: Store, run: str) -> Totals:
     """Return what a run's transitions sum up to."""
     if not isinstance(store, SqliteStore):
         return totals_of(store.transitions(run))
-    count, last = counted(store, run)
-    asked = [_text(run), MOST_SUMMED]
+    asked: list[Any] = [_text(run)]
+    [(count, last)] = store.query(
+        "SELECT count(*), max(number) FROM transitions WHERE run = ?", asked
+    )
+    asked.append(MOST_SUMMED)
     some = "transitions WHERE run = ? AND number <= ?"
     [(summed, ended)] = store.query(f"SELECT count(*), max(started + seconds) FROM {some}", asked)  # noqa: S608 - made of constants
     wasted = f"outcome IN ({', '.join(map(repr, sorted(WASTED)))}) AND status <> 'observed'"
@@ -279,7 +282,7 @@ def totals(store: Store, run: str) -> Totals:
     attempts, tokens_in, tokens_out, cost, unpriced, wasted_tokens, wasted_cost = spent
     return Totals(
         count,
-        last,
+        last or 0,
         summed,
         attempts,
         ended,

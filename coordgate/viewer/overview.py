@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -10,11 +11,17 @@ from starlette.requests import Request
 
 from coordgate.record import Run
 from coordgate.stores import Store
-from coordgate.viewer.outline import Line, Totals, outline, totals
+from coordgate.viewer.outline import Line, Totals, numbers_after, outline, totals
 from coordgate.viewer.pages import run_asked, run_url, site_of
 
 MOST_LINES: Final = 200
 """So many transitions stand on one page."""
+
+_LATE = 64
+"""A transition may be written after so many others that have greater numbers."""
+
+_MOST_NEW = 1_000
+"""So many new transitions are counted to tell that there are some."""
 
 _MOST_LOOKS = 10
 """So many stretches are gone through to find those of a node inside a subgraph."""
@@ -55,21 +62,26 @@ class Overview:
     """After which number the stretch before begins; None if there is none."""
     later: int | None
     """After which number the next stretch begins; None if there is none."""
+    state: str
+    """What changes whenever the page has to."""
 
     @property
     def is_running(self) -> bool:
         """Whether more may come."""
         return self.run.status == "running"
 
-    @property
-    def state(self) -> str:
-        """Return what changes whenever the page has to."""
-        return state_of(self.run, self.totals.transitions, self.totals.last)
+
+def state_of(store: Store, run: Run, last: int) -> str:
+    """Return what changes whenever a run's page has to; `last` was its last transition's number.
+
+    Parallel nodes may be written out of order: the numbers shortly before are counted again.
+    """
+    numbers = numbers_after(store, run.id, max(0, last - _LATE), _MOST_NEW)
+    return _state(run, numbers)
 
 
-def state_of(run: Run, transitions: int, last: int) -> str:
-    """Return what changes whenever a run's page has to."""
-    return f"{run.status}.{transitions}.{last}"
+def _state(run: Run, numbers: Sequence[int]) -> str:
+    return f"{run.status}.{len(numbers)}.{max(numbers, default=0)}"
 
 
 def number_asked(request: Request, name: str) -> int | None:
@@ -105,8 +117,12 @@ def overview(store: Store, run: Run, choice: Choice, selected: int | None = None
         after = 0
         if is_whole and selected is not None:
             after = (selected - 1) // MOST_LINES * MOST_LINES
+            choice = replace(choice, after=after)
         elif is_whole and run.status == "running":
             after = max(0, (summed.last * 2 // MOST_LINES - 1) * (MOST_LINES // 2))
+    # Before the lines are read: what comes meanwhile is then told again, and never missed.
+    late = numbers_after(store, run.id, max(0, summed.last - _LATE), _MOST_NEW)
+    state = _state(run, [number for number in late if number <= summed.last])
     lines = _lines(store, run.id, after, choice)
     end = run.ended if run.ended is not None else summed.ended
     return Overview(
@@ -117,6 +133,7 @@ def overview(store: Store, run: Run, choice: Choice, selected: int | None = None
         tuple(lines[:MOST_LINES]),
         max(0, after - MOST_LINES) if is_whole and after > 0 else None,
         lines[MOST_LINES - 1].number if len(lines) > MOST_LINES else None,
+        state,
     )
 
 

@@ -75,6 +75,8 @@ class Path:
     """The edges between nodes that are no boxes."""
     left_out: int
     """How many nodes were too many to be drawn."""
+    undeclared: str = ""
+    """Why the graph's other nodes are not there, if it could not be asked for them."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the graph for the script that draws it."""
@@ -103,6 +105,7 @@ class Path:
                 for each in self.edges
             ],
             "left_out": self.left_out,
+            "undeclared": self.undeclared,
         }
 
 
@@ -233,8 +236,12 @@ def path_of(lines: Sequence[Line], *, app: Any = None, running: bool = False) ->
         running: Whether the run goes on.
     """
     drawing = _Drawing()
+    undeclared = ""
     if app is not None:
-        drawing.declare(app)
+        try:
+            drawing.declare(app)
+        except Exception as error:  # noqa: BLE001 - LangGraph asks the user's own code what to draw
+            undeclared = f"{type(error).__name__}: {error}"
     drawing.visit(lines)
     if running:
         drawing.look_ahead(lines)
@@ -246,4 +253,5 @@ def path_of(lines: Sequence[Line], *, app: Any = None, running: bool = False) ->
             each for each in drawing.edges.values() if each.source in kept and each.target in kept
         ),
         len(drawing.nodes) - len(kept),
+        undeclared,
     )

@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from coordgate.record import Run, Transition
 from coordgate.show import printable
 from coordgate.viewer.outcome import MARKS
-from coordgate.viewer.outline import counted, one_transition, outline
+from coordgate.viewer.outline import numbers_after, one_transition, outline
 from coordgate.viewer.overview import choice_url, number_asked, overview_asked
 from coordgate.viewer.pages import Link, attachment, is_part, page, run_asked, run_url, site_of
 from coordgate.viewer.path import path_of
-from coordgate.viewer.transition import sight_of
+from coordgate.viewer.transition import Sight, sight_of
 
 _MOST_DRAWN = 2_000
 """The graph is drawn of a run's transitions up to this number."""
@@ -31,7 +32,7 @@ def _run(request: Request) -> Response:
     sight = None
     if number is not None:
         found = one_transition(site_of(request).store, overview.run.id, number)
-        sight = None if found is None else sight_of(found, overview.totals.last)
+        sight = None if found is None else _sight(request, overview.run, found)
     return page(
         request,
         "run.html",
@@ -48,21 +49,13 @@ def _graph(request: Request) -> Response:
     run = run_asked(request, request.query_params.get("id", ""))
     site = site_of(request)
     lines = outline(site.store, run.id, most=_MOST_DRAWN)
-    path = path_of(
-        lines,
-        app=None
-        if site.graph is None or not _is_of(site.graph.graph, run.graph)
-        else site.graph.graph,
-        running=run.status == "running",
-    )
+    app = None if site.graph is None else site.graph.graph
+    if getattr(app, "name", run.graph) != run.graph:
+        app = None
+    path = path_of(lines, app=app, running=run.status == "running")
     drawn = path.as_json()
     drawn["cut"] = len(lines) if len(lines) == _MOST_DRAWN else 0
     return JSONResponse(_printable(drawn))
-
-
-def _is_of(app: object, name: str) -> bool:
-    """Return whether a run was of this graph."""
-    return getattr(app, "name", name) == name
 
 
 def _printable(value: Any) -> Any:
@@ -87,9 +80,12 @@ def _transition(request: Request) -> Response:
     found = None if number is None else one_transition(store, run.id, number)
     if found is None:
         raise HTTPException(404, f"run {run.id} has no transition {number}")
-    return page(
-        request, "transition.html", run=run, sight=sight_of(found, counted(store, run.id)[1])
-    )
+    return page(request, "transition.html", run=run, sight=_sight(request, run, found))
+
+
+def _sight(request: Request, run: Run, found: Transition) -> Sight:
+    later = numbers_after(site_of(request).store, run.id, found.number, 1)
+    return sight_of(found, later[0] if later else None)
 
 
 def _value(request: Request) -> Response:

@@ -66,12 +66,12 @@ class Sight:
     """How many attempts are not shown."""
     changes: tuple[Change, ...]
     """What the attempts that were not accepted handed over, beside what one that was did."""
-    last: int
-    """The number of the run's last transition."""
+    later: int | None
+    """The number of the transition after it; None if it is the last one."""
 
 
-def sight_of(transition: Transition, last: int) -> Sight:
-    """Return a transition as it is shown; `last` is the number of the run's last one."""
+def sight_of(transition: Transition, later: int | None) -> Sight:
+    """Return a transition as it is shown; `later` is the next one's number."""
     attempts = transition.attempts
     if len(attempts) > MOST_ATTEMPTS:
         attempts = (*attempts[: MOST_ATTEMPTS - 1], attempts[-1])
@@ -88,7 +88,7 @@ def sight_of(transition: Transition, last: int) -> Sight:
         tuple(_tried(each, transition.writes) for each in attempts),
         len(transition.attempts) - len(attempts),
         tuple(_changes(attempts)),
-        last,
+        later,
     )
 
 

@@ -79,6 +79,17 @@ def test_transitions_that_come_out_of_order_are_not_missed(store: Store, reader:
     assert text.index('id="t-1"') < text.index('id="t-2"') < text.index('id="t-3"')
 
 
+def test_what_comes_late_in_a_long_run_is_not_missed(store: Store, reader: Reader) -> None:
+    """Of a long run the numbers near its end are looked at again."""
+    numbers = [number for number in range(2, 452) if number != 449]
+    store.write([step(number) for number in numbers])
+    client = reader(store)
+    again = asked(client.get("/run", params={"id": "r"}).text)
+    assert client.get(again, headers=PART).status_code == 204
+    store.write([step(449)])
+    assert 'id="t-449"' in client.get(again, headers=PART).text
+
+
 def test_a_long_run_is_followed_at_its_end(store: Store, reader: Reader) -> None:
     """Of a run that goes on the newest stretch is shown, and stays so."""
     store.write([step(number) for number in range(2, 452)])

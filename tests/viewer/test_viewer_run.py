@@ -14,7 +14,7 @@ from serving import Reader
 from coordgate.process import identity
 from coordgate.record import Attempt, Call, GateVerdict, Run, RunId, Transition
 from coordgate.stores import MemoryStore, SqliteStore, Store, open_store
-from coordgate.viewer.outline import counted, one_transition, outline, totals
+from coordgate.viewer.outline import numbers_after, one_transition, outline, totals
 from coordgate.viewer.path import path_of
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>\x1b[31m\0\u202e\ud800'
@@ -139,6 +139,22 @@ def test_with_the_graph_at_hand_its_other_nodes_are_drawn(
     assert drawn["edges"]["edit:summary", "plan"]["taken"] == 1
     assert drawn["nodes"]["draft"]["says"] == {"gates": "cites", "on failure": "retry once"}
     assert "review" not in graph_of(reader, went, "failed", app=graphed)["nodes"]
+
+
+def test_a_graph_that_cannot_be_drawn_leaves_what_was_reached(went: Path, reader: Reader) -> None:
+    """An error of the user's own is told, and the path is drawn from the record."""
+
+    class Odd:
+        name = "report"
+
+        def get_graph(self, **_: Any) -> Any:
+            raise ValueError("no such thing")
+
+    with open_store(went) as store:
+        run = run_of(store, "report")
+    drawn = reader(went, app=Graph(Odd())).get("/run/graph", params={"id": run.id}).json()
+    assert drawn["undeclared"] == "ValueError: no such thing"
+    assert len(drawn["nodes"]) == 9
 
 
 class Graph:
@@ -298,7 +314,7 @@ def test_a_query_and_a_reading_give_the_same(went: Path) -> None:
                     memory, run.id, most=9, **some
                 )
             assert totals(store, run.id) == totals(memory, run.id)
-            assert counted(store, run.id) == counted(memory, run.id)
+            assert numbers_after(store, run.id, 3, 2) == numbers_after(memory, run.id, 3, 2)
             for number in (1, 5, 99):
                 one = one_transition(store, run.id, number)
                 assert one == one_transition(memory, run.id, number)

@@ -273,6 +273,7 @@
     const words = [];
     if (data.cut) words.push(`The graph shows the first ${data.cut.toLocaleString("en")} transitions.`);
     if (data.left_out) words.push(`${data.left_out} more nodes are not drawn.`);
+    if (data.undeclared) words.push(`Only what was reached is drawn: the graph could not be asked for the rest (${data.undeclared})`);
     note.textContent = words.join(" ");
     note.hidden = !words.length;
     const there = new Set(data.nodes.filter((node) => !isEnd(node)).map((node) => node.how));
