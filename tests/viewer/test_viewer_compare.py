@@ -108,10 +108,13 @@ def test_two_runs_are_compared_on_a_page(tmp_path: Path, reader: Reader) -> None
     assert "<ins>hopeless storks</ins>" in text
     assert "+1 (+25%)" in text
     assert "differs in outcome, attempts, what it read, what it wrote" in text
+    assert "What they wrote" in text
     more = {"a": oldest.id, "b": newest.id, "m": "2", "n": "2"}
     for headers in ({}, {"HX-Request": "true"}):
         part = client.get("/compare/pair", params=more, headers=headers).text
         assert "What they wrote" in part
+        assert "retry <strong>accepted</strong>" in part
+        assert "degrade <strong>accepted</strong>" in part
         assert ("<html" in part) == (not headers)
 
 

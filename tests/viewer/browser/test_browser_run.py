@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,6 +135,7 @@ def test_everything_can_be_done_by_keyboard(tab: Page, serve: Serve, went: Path)
     assert "number=2" in tab.url
     tab.keyboard.press("n")
     expect(panel).to_contain_text("5 draft")
+    expect(tab.locator("#panel")).not_to_have_class(re.compile("htmx"))  # its links are ready
     expect(tab.locator("#t-5")).to_be_focused()
     tab.keyboard.press("p")
     expect(panel).to_be_focused()
@@ -267,6 +269,16 @@ def going_on(path: Path) -> Iterator[threading.Semaphore]:
             thread.join()
 
 
+SECOND_IS_MARKED = """new Promise((done) => {
+    const look = () => {
+        const said = graph._cyreg.cy.$id("second").data("label");
+        if (said === "✓ second") done();
+        else requestAnimationFrame(look);
+    };
+    look();
+})"""
+"""Waits until the graph tells how the node `second` went."""
+
 TWO_HELD_BACK = """new Promise((done) => {
     let held = 0;
     document.body.addEventListener("htmx:beforeRequest", (event) => {
@@ -295,7 +307,7 @@ def test_a_run_that_goes_on_appears_as_it_goes(tab: Page, serve: Serve, tmp_path
         expect(tab.locator("#t-1")).to_be_focused()
         expect(tab.locator("#t-1")).to_have_attribute("aria-current", "true")
         expect(tab.locator("[data-live-says]")).to_have_text("2 transitions so far")
-        tab.wait_for_function("graph._cyreg.cy.$id('second').data('label') === '✓ second'")
+        tab.evaluate(SECOND_IS_MARKED)
         tab.get_by_role("button", name="Pause").click()
         expect(tab.locator("[data-live-says]")).to_have_text("Paused")
         go.release()
