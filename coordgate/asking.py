@@ -38,10 +38,20 @@ GATE: ContextVar[str | None] = ContextVar("coordgate_gate", default=None)
 
 
 def judge(
-    quick: Sequence[Gate], slow: Sequence[Gate], output: Any, state: Any, *, all_of_them: bool
+    quick: Sequence[Gate],
+    slow: Sequence[Gate],
+    output: Any,
+    state: Any,
+    judgements: list[Judgement],
+    *,
+    all_of_them: bool,
 ) -> Asking:
-    """Ask the quick gates; then, if they passed or all are wanted, yield the slow ones."""
-    judgements = [ask(gate, output, state) for gate in quick]
+    """Ask the quick gates; then, if they passed or all are wanted, yield the slow ones.
+
+    The quick ones' answers are put into `judgements` as they come.
+    """
+    for gate in quick:
+        judgements.append(ask(gate, output, state))
     if slow and (all_of_them or all(j.verdict.passed for j in judgements)):
         judgements += yield (slow, output, state)
     return judgements
@@ -61,12 +71,11 @@ def ask(gate: Gate, output: Any, state: Any) -> Judgement:
     return _judgement(gate, verdict, started)
 
 
-def ask_all(gates: Sequence[Gate], output: Any, state: Any) -> tuple[Sequence[Judgement], bool]:
-    """Ask quick gates in order; return their judgements, and whether all passed.
+def ask_all(gates: Sequence[Gate], output: Any, state: Any, judgements: list[Judgement]) -> bool:
+    """Ask quick gates in order, put their answers into `judgements`; return whether all passed.
 
     It says what `ask` says, in as few calls as can be, since it runs on every node.
     """
-    judgements: list[Judgement] = []
     passed = True
     for gate in gates:
         started = _clock()
@@ -82,7 +91,7 @@ def ask_all(gates: Sequence[Gate], output: Any, state: Any) -> tuple[Sequence[Ju
                 judgement = _judgement(gate, as_verdict(result), started)
                 passed = passed and judgement.verdict.passed
         judgements.append(judgement)
-    return judgements, passed
+    return passed
 
 
 async def ask_async(gate: Gate, output: Any, state: Any) -> Judgement:

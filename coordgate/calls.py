@@ -97,7 +97,7 @@ class CallCounter(BaseCallbackHandler):
         asked = params.get("model") or params.get("model_name") or metadata.get("ls_model_name")
         with self._lock:
             attempt = running.raw  # made when it is first asked for: by one thread alone
-            call = RawCall(attempt, asked, GATE.get(), prices)
+            call = RawCall(attempt, asked, GATE.get() or running.gate, prices)
             self._open[run_id] = call
             attempt.calls = [*attempt.calls, call]
             _sum(attempt)

@@ -62,6 +62,13 @@ class HandingOver:
             made = self.made = RawAttempt(1, "first")
         return made
 
+    @property
+    def gate(self) -> str | None:
+        """The name of the quick gate that is being asked."""
+        asked, quick = self.asked, self.node.quick
+        being_asked = isinstance(asked, list) and len(asked) < len(quick)
+        return quick[len(asked)].name if being_asked else None
+
     def receive(self, intake: InputCheck) -> None:
         """Check what the node is handed.
 
@@ -100,11 +107,15 @@ class HandingOver:
                 )
         gated = node.gates and self.gated and not isinstance(self.rung, Degrade)
         if gated and not is_handed_up(output):
-            raw.judgements = judgements = self.asked or (
-                yield from judge(
-                    node.quick, node.slow, checked.output, self.state, all_of_them=not node.enforces
+            judgements = self.asked
+            if not judgements:
+                asked: list[Judgement] = []
+                self.asked = asked
+                every, given = not node.enforces, checked.output
+                judgements = yield from judge(
+                    node.quick, node.slow, given, self.state, asked, all_of_them=every
                 )
-            )
+            raw.judgements = judgements
             failed = [j for j in judgements if not j.verdict.passed]
             if failed:
                 self._fail("rejected", [f"{j.gate}: {j.verdict.reason}" for j in failed])
@@ -150,8 +161,9 @@ class HandingOver:
             judged = output.copy()  # a gate judges what ships, and must not change it
         if node.quick and self.gated and (self.rung is None or not isinstance(self.rung, Degrade)):
             state = self.state
-            self.asked, passed = ask_all(node.quick, judged, state)
-            if not passed:
+            asked: list[Judgement] = []
+            self.asked = asked
+            if not ask_all(node.quick, judged, state, asked):
                 return None
         self.plain = True
         shipped = {**output, **values} if values and node.enforces else output

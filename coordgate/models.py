@@ -23,6 +23,7 @@ from coordgate.errors import ConfigurationError
 from coordgate.gates.values import fields, is_sequence
 from coordgate.node import feedback
 from coordgate.policy import Feedback
+from coordgate.running import RUNNING
 
 Model = TypeVar("Model", bound=BaseChatModel)
 
@@ -80,8 +81,10 @@ class _Told:
 
 
 def _told_now() -> Feedback | None:
-    """Return what the attempt is told; None in a slow gate, which judges it and is told nothing."""
-    return None if GATE.get() is not None else feedback()
+    """Return what the attempt is told; None in a gate, which judges it and is told nothing."""
+    running = RUNNING.get()
+    judged = GATE.get() is not None or (running is not None and running.gate is not None)
+    return None if judged else feedback()
 
 
 @cache

@@ -19,6 +19,11 @@ class Running(Protocol):
         ...
 
     @property
+    def gate(self) -> str | None:
+        """The name of the quick gate that is being asked about it."""
+        ...
+
+    @property
     def declared(self) -> object:
         """What its function was decorated with."""
         ...

@@ -32,14 +32,15 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnableParallel
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Send
+from langgraph.types import Command, Send
 from llmock.pytest_plugin import LLMock
+from llmock.scenarios import Reply
 
 from coordgate import NodeGuard, Policy, Retry, gate, guard
 from coordgate.calls import COUNTER, COUNTING
 from coordgate.capture import RawAttempt
 from coordgate.gate import Judgement
-from coordgate.gates import check
+from coordgate.gates import check, finished
 from coordgate.running import RUNNING
 from coordgate.testing import RecordingTracer
 
@@ -165,6 +166,8 @@ class Lazy:
             self._made = RawAttempt(1, "first")
         return self._made
 
+    gate = None
+
     def feedback(self) -> None:
         """Tell nothing."""
 
@@ -283,6 +286,39 @@ def test_a_gates_call_is_the_gates(llmock: LLMock, chat: Chat) -> None:
     ]
     assert attempt.model == "small"
     assert attempt.tokens_in == sum(call.tokens_in or 0 for call in attempt.calls)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("kind", ["a dict", "a Command"])
+def test_a_quick_gates_call_is_the_gates_too(
+    llmock: LLMock, chat: Chat, asynchronous: bool, kind: str
+) -> None:
+    """A gate that is not declared slow and asks a model is its own caller, and nobody else's."""
+    llmock.reply("It rains.").add(Reply("Yes, i", finish_reason="length")).reply("Anywhere.")
+
+    def node(_: State) -> Any:
+        draft = chat().invoke(ASKED).text
+        return {"draft": draft} if kind == "a dict" else Command(update={"draft": draft})
+
+    @gate
+    def is_polite(output: Any) -> bool:
+        return bool(chat("judge").invoke("Is it polite?").text)
+
+    def onward(_: State) -> str:
+        return chat("router").invoke("Where to?").text and "__end__"
+
+    long_enough = check(lambda output: bool(output["draft"]), "too short")
+    gates = [long_enough, is_polite, finished()]
+    graph = StateGraph(State).add_node("write", node).add_edge(START, "write")
+    graph.add_conditional_edges("write", onward, ["__end__"])
+    (attempt,) = attempts_of(graph.compile(), NodeGuard(gates=gates), asynchronous=asynchronous)
+    assert attempt.outcome == "accepted"
+    assert [(call.model, call.gate) for call in attempt.calls] == [
+        ("small", None),
+        ("judge", "is_polite"),
+        ("router", None),
+    ]
+    assert [verdict.gate for verdict in attempt.verdicts] == ["too short", "is_polite", "finished"]
 
 
 def test_an_async_gates_call_is_the_gates(llmock: LLMock, chat: Chat) -> None:
