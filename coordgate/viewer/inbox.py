@@ -24,7 +24,7 @@ from coordgate.viewer.forms import MOST_EDITED, Typed, begun, given_in, json_tex
 from coordgate.viewer.pages import Link, attachment, is_part, page, site_of, url
 
 _MOST: Final = 200
-"""How many questions the list shows."""
+"""How many questions the list shows, and about how many threads a graph is asked for it."""
 
 _RECORDED: Final = 10.0
 """So many seconds after its end a run is recorded, or never will be."""
@@ -36,7 +36,7 @@ _PATIENCE: Final = 0.3
 def _inbox(request: Request) -> Response:
     """Return the list of what waits; to htmx the list alone."""
     desk = _desk(request)
-    found, strangers = _all_waiting(request)
+    found, strangers, left = _all_waiting(request)
     text = " ".join(print_of(each) for each in (*found, *strangers))
     state = hashlib.sha256(text.encode()).hexdigest()[:16]
     if is_part(request) and request.query_params.get("seen") == state:
@@ -44,24 +44,29 @@ def _inbox(request: Request) -> Response:
     values: dict[str, Any] = {
         "here": url(request, "/inbox", seen=state),
         "waiting": found[:_MOST],
-        "more": max(0, len(found) - _MOST),
-        "strangers": strangers[:_MOST],
+        "more": max(0, len(found) - _MOST) + left,
+        "strangers": strangers,
         "app": None if desk is None else desk.graph.target,
         "to": _to(request),
     }
     return page(request, "inbox_part.html" if is_part(request) else "inbox.html", **values)
 
 
-def _all_waiting(request: Request) -> tuple[list[Waiting], list[Waiting]]:
-    """Return what waits, and what was recorded as waiting that the graph does not know of."""
+def _all_waiting(request: Request) -> tuple[list[Waiting], list[Waiting], int]:
+    """Return what waits, what was recorded so that the graph does not know, and what is left.
+
+    A graph is asked about each thread by itself, so about those last begun alone.
+    """
     store, desk = site_of(request).store, _desk(request)
-    recorded = list(recorded_in(store))
     if desk is None:
-        return recorded, []
-    found = desk.waiting(threads_in(store))
+        return list(recorded_in(store)), [], 0
+    threads = threads_in(store)
+    looked = set(threads[:_MOST])
+    found = desk.waiting(threads[:_MOST])
     known = {each.thread for each in found}
-    unknown = [each for each in recorded if each.thread not in known]
-    return found, [each for each in unknown if desk.never_saw(each.thread)]
+    unknown = [e for e in recorded_in(store) if e.thread in looked and e.thread not in known]
+    strangers = [each for each in unknown if desk.never_saw(each.thread)]
+    return found, strangers, len(threads) - len(looked)
 
 
 def _question(request: Request) -> Response:

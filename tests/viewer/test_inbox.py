@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from desks import ORIGIN, desk_in, form_of, hidden, ledger, links, post, reviewi
 
 from coordgate.cli import main
 from coordgate.loading import open_graph
+from coordgate.process import identity
+from coordgate.record import RunId, ThreadId
+from coordgate.stores import open_store
 
 
 def shown(text: str) -> str:
@@ -251,6 +255,29 @@ def test_what_the_graph_does_not_know_is_told_apart(tmp_path: Path) -> None:
         assert "Nothing waits for a person." in said
         assert "Recorded as waiting, and not known to" in said
         assert links(client) == []
+
+
+def test_of_very_many_questions_the_latest_are_listed(tmp_path: Path) -> None:
+    """The list stays short and says what it leaves out; the graph is asked of no more threads."""
+    desk_in(tmp_path)
+    with open_store(tmp_path / "traces.db", mode="write") as store:
+        (run, *_) = store.runs()
+        paused = replace(run, status="interrupted", process=identity())
+        store.write(
+            [
+                replace(
+                    paused,
+                    id=RunId(f"n{place}"),
+                    thread=ThreadId(f"t{place}"),
+                    started=float(place),
+                )
+                for place in range(1000)
+            ]
+        )
+    with reviewing(tmp_path) as client:
+        said = shown(client.get("/inbox").text)
+        assert "1 of about 802 questions that wait are shown" in said
+        assert len(links(client)) == 1
 
 
 def test_the_list_is_sent_again_only_when_it_has_changed(tmp_path: Path) -> None:
