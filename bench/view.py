@@ -158,7 +158,9 @@ def _moment(at: float) -> str:
 def _served(path: Path) -> Iterator[http.client.HTTPConnection]:
     """Serve the viewer of a store in this process; give a connection to it."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(viewer(path), log_level="critical", lifespan="off", ws="none")
+    config = uvicorn.Config(
+        viewer(path), log_level="critical", lifespan="off", ws="none", timeout_keep_alive=3600
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

@@ -84,7 +84,7 @@ class Site:
     """The navigation."""
     csrf: str = field(repr=False)
     """What each form must hold in a hidden field named `csrf`."""
-    patience: float = 0.04
+    patience: float = 0.03
     """How many seconds a page searches before it shows what it has."""
 
 
