@@ -70,7 +70,7 @@ def variants_of(app: Any, target: str, against: str | None) -> tuple[Variant, ..
     """Return which variants of a graph there are to run.
 
     Raises:
-        ConfigurationError: it is not guarded, so that there is nothing to compare.
+        ConfigurationError: it is not guarded, or only observed: there is nothing to compare.
     """
     if not isinstance(app, GuardedGraph):
         if against is not None:
@@ -79,6 +79,11 @@ def variants_of(app: Any, target: str, against: str | None) -> tuple[Variant, ..
                 "compare the two"
             )
         return ("bare",)
+    if against is not None and app.coordgate.mode == "observe":
+        raise ConfigurationError(
+            f"{target} is guarded in mode observe, which stops nothing: that is how bare is run, "
+            "too; name the graph in mode enforce to compare the two"
+        )
     return ("guarded",) if against is None else ("guarded", "bare")
 
 

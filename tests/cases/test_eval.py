@@ -204,6 +204,11 @@ def test_a_graph_that_is_not_guarded_is_run_bare(
     assert [each["variant"] for each in found["variants"]] == ["bare"]
     assert main(arguments(app, "--against", "bare", graph="bare")) == 2
     assert "not guarded, so it is bare already" in capsys.readouterr().err
+    with Path(app).open("a") as file:
+        file.write("\nwatched = guard(builder, mode='observe').compile()\n")
+    sys.modules.pop(Path(app).stem)
+    assert main(arguments(app, "--against", "bare", graph="watched")) == 2
+    assert "guarded in mode observe, which stops nothing" in capsys.readouterr().err
 
 
 def test_more_runs_of_the_same_go_on_and_a_finished_one_begins_anew(
