@@ -14,47 +14,22 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
 
-from expected import Expected, expected, rows
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
-from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
-from langgraph.graph import START, StateGraph
+import peer_graphs
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from servers import PEERS, Peer, PeerFailed, installed, running
-
-from coordgate import guard
-from coordgate.exporters.otel import OpenTelemetry
-from coordgate.stores import MemoryStore
-from coordgate.tracer import Tracer
+from peer_expected import Expected, rows
+from peer_servers import PEERS, Peer, PeerFailed, installed, running
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHOWN_WITHIN = 60.0
 """Seconds until a server must show what it was sent."""
 
 BEGAN = time.monotonic()
-
-
-class Found(TypedDict, total=False):
-    """The state of the graph with a retriever."""
-
-    question: str
-    passages: list[str]
-
-
-class Shelf(BaseRetriever):
-    """A retriever that finds two documents."""
-
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
-    ) -> list[Document]:
-        return [Document("one", metadata={"page": 1}), Document("two")]
 
 
 def say(line: str) -> None:
@@ -110,47 +85,9 @@ def sent(url: str, peer: Peer) -> list[Expected]:
     provider = TracerProvider(resource=Resource.create({"service.name": "coordgate"}))
     exporter = OTLPSpanExporter(url, headers=dict(peer.headers))
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    question = {"question": "When does order 4471 arrive, and may it be returned?"}
-    wanted = [*ran(provider, pipeline(), question)]
-    for each in ran(provider, shelf(), question):
-        wanted.append(each)
-        if each.name == "attempt first":
-            wanted.append(Expected("retrieval Shelf", "RETRIEVER", question["question"], DOCUMENTS))
+    wanted = asyncio.run(peer_graphs.ran(provider))
     provider.shutdown()
     return wanted
-
-
-DOCUMENTS = [
-    {"content": "one", "metadata": {"page": 1}},
-    {"content": "two", "metadata": {}},
-]
-
-
-def ran(provider: TracerProvider, builder: Any, given: Any) -> list[Expected]:
-    """Run a graph; return what a server must show of it."""
-    store = MemoryStore()
-    with Tracer(store, observers=[OpenTelemetry(provider)]) as tracer:
-        gave = asyncio.run(guard(builder, tracer=tracer).compile().ainvoke(given))
-    return list(expected(store, given, gave))
-
-
-def pipeline() -> Any:
-    """Return the graph of examples/validation_pipeline.py."""
-    sys.path.insert(0, str(CHECKOUT / "examples"))
-    from validation_pipeline import build  # noqa: PLC0415 - an example is no package
-
-    make: Callable[..., Any] = build
-    return make(bare=False, wait=0.01, at_once=True)
-
-
-def shelf() -> Any:
-    """Return a graph of one node that asks a retriever."""
-
-    async def retrieve(state: Found) -> Found:
-        found = await Shelf().ainvoke(state["question"])
-        return {"passages": [each.page_content for each in found]}
-
-    return StateGraph(Found).add_node("retrieve", retrieve).add_edge(START, "retrieve")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from servers import Shown, parsed
+from peer_servers import Shown, parsed
 
 from coordgate.record import Attempt, Transition
 from coordgate.stores import MemoryStore
