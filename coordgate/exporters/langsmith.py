@@ -200,7 +200,6 @@ class _Sender:
         self._thread: threading.Thread | None = None
         self._rests_until = 0.0
         self._sessions: dict[tuple[int, str], str | None] = {}
-        self._deadline: float | None = None
         _living.add(self)
 
     def start(self) -> None:
@@ -215,14 +214,12 @@ class _Sender:
             self._thread.start()
 
     def put(self, ended: _Ended) -> None:
-        """Take what is to be sent; at the end of the process, wait for it, but not for long."""
+        """Take what is to be sent."""
         with self._changed:
             if len(self._waiting) >= _MOST:
                 self.lost += sum(1 for _ in self._waiting.popleft().verdicts())
             self._waiting.append(ended)
             self._changed.notify_all()
-        if self._deadline is not None:
-            self.flush(self._deadline - time.monotonic())
 
     def flush(self, seconds: float) -> bool:
         """Wait until all is sent; return whether it is."""
@@ -230,11 +227,6 @@ class _Sender:
             return self._changed.wait_for(
                 lambda: not self._waiting and not self._busy, max(0.0, seconds)
             )
-
-    def end(self, deadline: float) -> None:
-        """Send what waits, and from now on what comes at once: the process ends."""
-        self._deadline = deadline
-        self.flush(deadline - time.monotonic())
 
     def _work(self) -> None:
         changed = self._changed
@@ -361,9 +353,10 @@ _living: weakref.WeakSet[_Sender] = weakref.WeakSet()
 
 
 def _at_exit() -> None:
+    # Each tracer has closed by now: its own hook is younger, and such are called first.
     deadline = time.monotonic() + _AT_EXIT
     for sender in list(_living):
-        sender.end(deadline)
+        sender.flush(deadline - time.monotonic())
 
 
 atexit.register(_at_exit)

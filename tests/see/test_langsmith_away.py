@@ -22,6 +22,7 @@ from coordgate.exporters.langsmith import LangSmith
 PROGRAM = """
 import sys, threading
 from typing import TypedDict
+import langsmith
 from langgraph.graph import START, StateGraph
 from coordgate import NodeGuard, Policy, Retry, Tracer, guard
 from coordgate.gates import not_empty
@@ -35,11 +36,14 @@ class State(TypedDict, total=False):
     answer: str
 
 
-answers = iter(["", "yes"])
+answers = iter(["before", "", "yes"])
 builder = StateGraph(State).add_node("answer", lambda _: {"answer": next(answers)})
 nodes = {"answer": NodeGuard(gates=[not_empty("answer")], policy=Policy(Retry(1, wait=0)))}
 tracer = Tracer("memory:", observers=[LangSmith()], flush_seconds=float(sys.argv[1]))
 app = guard(builder.add_edge(START, "answer"), nodes, tracer=tracer).compile()
+with langsmith.tracing_context(enabled=False):
+    app.invoke({})  # from here on the tracer waits as long as it was told
+tracer.flush()
 assert app.invoke({}) == {"answer": "yes"}
 print(*sorted(each.name for each in threading.enumerate()))
 """
