@@ -198,6 +198,18 @@ def test_a_transition_is_a_part_for_htmx_and_a_page_for_all_others(
     assert gone.status_code == 404
 
 
+def test_each_rejected_attempt_stands_beside_the_accepted_one(went: Path, reader: Reader) -> None:
+    """Of three attempts the first two are compared with the last; without one, with the next."""
+    with open_store(went) as store:
+        asked = {"id": run_of(store, "report").id, "number": "7"}
+        failed = {"id": run_of(store, "failed").id, "number": "1"}
+    client = reader(went)
+    text = client.get("/run", params=asked).text
+    assert "From attempt 1 to attempt 3" in text
+    assert "From attempt 2 to attempt 3" in text
+    assert "From attempt 1 to attempt 2" in client.get("/run", params=failed).text
+
+
 def test_values_are_kept_whole_and_shown_cut(reader: Reader) -> None:
     """What is long is cut on the page, which says so; the download is the whole."""
     store = MemoryStore()
@@ -318,6 +330,16 @@ def test_a_query_and_a_reading_give_the_same(went: Path) -> None:
             for number in (1, 5, 99):
                 one = one_transition(store, run.id, number)
                 assert one == one_transition(memory, run.id, number)
+
+
+def test_what_shipped_in_spite_of_its_gates_is_not_wasted(tmp_path: Path) -> None:
+    """In observe mode a rejected attempt's output is used, in every kind of store."""
+    tried = (Attempt(1, "first", "rejected", 0.1, tokens_in=7, cost=0.5),)
+    made = Transition(RunId("r"), 1, None, "", 1, "a", "observed", 1.0, 0.5, attempts=tried)
+    for store in (MemoryStore(), open_store(tmp_path / "t.db", mode="write")):
+        store.write([made, replace(made, number=2, status="failed")])
+        summed = totals(store, "r")
+        assert (summed.tokens, summed.wasted_tokens, summed.wasted_cost) == (14, 7, 0.5)
 
 
 def test_totals_are_what_the_attempts_spent() -> None:
