@@ -14,7 +14,7 @@ try:
     from PIL import Image, ImageDraw, ImageFont
 except ImportError as error:
     raise ImportError(
-        "to draw a PNG, coordgate needs Pillow: pip install pillow; draw(app).svg and "
+        "to draw a PNG, coordgate needs Pillow: pip install 'coordgate[png]'; draw(app).svg and "
         "draw(app).mermaid need nothing"
     ) from error
 

@@ -114,7 +114,8 @@ def test_a_tool_node_and_the_tools_own_spans():
     traces = Traces()
     builder = StateGraph(MessagesState).add_node("tools", ToolNode([adder(traces)]))
     app = guard(builder.add_edge(START, "tools"), tracer=traces.tracer).compile(name="G")
-    app.invoke({"messages": [calling("add", {"a": 1, "b": 2})]})
+    given = {"messages": [calling("add", {"a": 1, "b": 2})]}
+    app.invoke(given, {"configurable": {"thread_id": "t-1"}})
     assert traces.outline() == [
         "invoke_workflow G",
         "  node tools",
@@ -125,6 +126,7 @@ def test_a_tool_node_and_the_tools_own_spans():
     told = {**traces.attributes("execute_tool add")}
     assert told == {
         "openinference.span.kind": "TOOL",
+        "session.id": "t-1",
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": "add",
         "gen_ai.tool.call.id": "c-1",

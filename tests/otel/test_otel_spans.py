@@ -105,6 +105,7 @@ def test_the_attributes_of_a_run_a_node_an_attempt_and_a_gate_are_pinned():
     assert told == {
         "openinference.span.kind": "CHAIN",
         "coordgate.run.id": run_id,
+        "session.id": "t-1",
         "coordgate.node.name": "a",
         "coordgate.node.status": "accepted",
         "coordgate.node.number": 1,
@@ -118,6 +119,7 @@ def test_the_attributes_of_a_run_a_node_an_attempt_and_a_gate_are_pinned():
     assert attempt.attributes == {
         "openinference.span.kind": "CHAIN",
         "coordgate.run.id": run_id,
+        "session.id": "t-1",
         "coordgate.node.name": "a",
         "coordgate.attempt.number": 1,
         "coordgate.attempt.rung": "first",
@@ -128,6 +130,7 @@ def test_the_attributes_of_a_run_a_node_an_attempt_and_a_gate_are_pinned():
     assert asked.attributes == {
         "openinference.span.kind": "GUARDRAIL",
         "coordgate.run.id": run_id,
+        "session.id": "t-1",
         "coordgate.gate.name": "not_empty(text)",
         "coordgate.gate.passed": True,
         "gen_ai.evaluation.name": "not_empty(text)",

@@ -227,7 +227,10 @@ def test_without_pillow_the_error_says_what_to_install() -> None:
     """What needs nothing is named too."""
     script = "import sys; sys.modules['PIL'] = None\nimport coordgate.png"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)  # noqa: S603 - our own script
-    assert "pip install pillow; draw(app).svg and draw(app).mermaid need nothing" in done.stderr
+    assert (
+        "pip install 'coordgate[png]'; draw(app).svg and draw(app).mermaid need nothing"
+        in done.stderr
+    )
 
 
 def test_a_png_is_made_by_the_server_that_is_named(tmp_path: Path) -> None:

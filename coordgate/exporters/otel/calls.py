@@ -95,10 +95,11 @@ class CallSpans(BaseCallbackHandler):
     ignore_custom_event = True
     ignore_retry = True
 
-    def __init__(self, tracer: Tracer) -> None:
-        """Begin with no call."""
+    def __init__(self, tracer: Tracer, told: Mapping[str, str]) -> None:
+        """Begin with no call; `told` is said on the span of each."""
         self.made: list[OpenCall] = []
         self._tracer = tracer
+        self._told = told
         self._open: dict[UUID, OpenCall] = {}
         self._lock = threading.Lock()
 
@@ -214,7 +215,8 @@ class CallSpans(BaseCallbackHandler):
     ) -> OpenCall:
         tidy()
         client = SpanKind.CLIENT if kind in {names.LLM, names.RETRIEVER} else SpanKind.INTERNAL
-        span = self._tracer.start_span(name, kind=client, attributes={names.KIND: kind, **told})
+        said = {names.KIND: kind, **told, **self._told}
+        span = self._tracer.start_span(name, kind=client, attributes=said)
         call = OpenCall(span, kind, given, told)
         with self._lock:
             self._open[run_id] = call

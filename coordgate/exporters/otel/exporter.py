@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -35,6 +35,8 @@ class _Open:
     """What is kept on a part of a run: its span, and what is needed to end it."""
 
     span: Span
+    thread: Mapping[str, str]
+    """The attribute that says the thread, for all that is below; empty without one."""
     scope: Scope | None = None
     before: CallSpans | None = None
     calls: CallSpans | None = None
@@ -105,7 +107,7 @@ class OpenTelemetry:
         opened.scope = push(opened.span)
         if seen.kind == "attempt":
             opened.before = CALLS.get()
-            opened.calls = CallSpans(self._tracer)
+            opened.calls = CallSpans(self._tracer, opened.thread)
             CALLS.set(opened.calls)
 
     def leave(self, seen: Seen) -> None:
@@ -137,14 +139,18 @@ class OpenTelemetry:
         context: Context | None = None,
         links: Sequence[Link] = (),
     ) -> _Open:
+        around: _Open | None = None if seen.above is None else seen.above.kept.get(self)
+        thread: Mapping[str, str] = {} if around is None else around.thread
+        if seen.thread is not None:
+            thread = {names.SESSION: seen.thread}
         span = self._tracer.start_span(
             name,
             context,
-            attributes={**told, names.RUN: seen.run},
+            attributes={**told, **thread, names.RUN: seen.run},
             links=links,
             start_time=_nanoseconds(seen.started),
         )
-        opened = seen.kept[self] = _Open(span)
+        opened = seen.kept[self] = _Open(span, thread)
         return opened
 
     def _start_run(self, seen: Seen) -> _Open:
@@ -156,7 +162,7 @@ class OpenTelemetry:
         }
         links: list[Link] = []
         if seen.thread is not None:
-            told |= {names.CONVERSATION: seen.thread, names.SESSION: seen.thread}
+            told[names.CONVERSATION] = seen.thread
             with self._lock:
                 earlier = self._left.pop((seen.name, seen.thread), None)
             if earlier is not None and (seen.input is None or isinstance(seen.input, Command)):
@@ -259,7 +265,11 @@ class OpenTelemetry:
             last = min(last, begun)
         for verdict, judged, part, begun, over in reversed(placed):
             known: _Open | None = None if part is None else part.kept.get(self)
-            span = self._gate(seen, verdict, inside, begun) if known is None else known.span
+            span = (
+                self._gate(opened, seen.run, verdict, inside, begun)
+                if known is None
+                else known.span
+            )
             if span.is_recording():
                 content.gate(span, verdict, judged)
             span.end(_nanoseconds(over))
@@ -270,8 +280,11 @@ class OpenTelemetry:
                 content.made(left.span, names.OUTPUT, '{"status": "not ended"}')
                 left.span.end(_nanoseconds(left.ended or ended))
 
-    def _gate(self, seen: Seen, verdict: GateVerdict, inside: Context, begun: float) -> Span:
-        told = {names.KIND: names.GUARDRAIL, names.RUN: seen.run, **_named(verdict.gate)}
+    def _gate(
+        self, around: _Open, run: str, verdict: GateVerdict, inside: Context, begun: float
+    ) -> Span:
+        told = {names.KIND: names.GUARDRAIL, names.RUN: run, **_named(verdict.gate)}
+        told.update(around.thread)
         return self._tracer.start_span(
             f"gate {verdict.gate}", inside, attributes=told, start_time=_nanoseconds(begun)
         )
