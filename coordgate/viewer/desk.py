@@ -208,10 +208,11 @@ class Desk:
         # What could not be tried leaves the question open.
         return None if known is not None and known.error is not None else known
 
-    def numbered(self, number: int) -> Going | None:
-        """Return the answer of that number."""
+    def numbered(self, number: str) -> Going | None:
+        """Return the answer of that number, as an address has it."""
         with self._lock:
-            return next((each for each in self._going.values() if each.number == number), None)
+            going = self._going.values()
+            return next((each for each in going if str(each.number) == number), None)
 
     def answer(
         self, asked: Waiting, given: Mapping[str, Any], sent: Any = None

@@ -158,7 +158,7 @@ def _time(text: str) -> float | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        return (at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise ValueError(
             f"{text!r} is no time: write it as 2026-01-31 or 2026-01-31T09:30, in UTC"

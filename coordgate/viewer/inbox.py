@@ -283,6 +283,6 @@ routes = [
     Route("/inbox/question", _question),
     Route("/inbox/candidate", _candidate),
     Route("/inbox/answer", _answer, methods=["POST"]),
-    Route("/inbox/answers/{number:int}", _answered),
+    Route("/inbox/answers/{number}", _answered),
 ]
 links = [Link("/inbox", "Inbox")]

@@ -62,7 +62,8 @@ def _time(asked: Mapping[str, str], name: str) -> float | None:
     if not given:
         return None
     try:
-        return datetime.fromisoformat(given).replace(tzinfo=UTC).timestamp()
+        at = datetime.fromisoformat(given)
+        return (at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
         raise HTTPException(
             400, f"{name}={given!r} is no time; write it as 2026-01-31T13:00 (UTC)"

@@ -123,6 +123,8 @@ def test_a_question_that_was_answered_meanwhile_is_not_answered(
         assert "does not wait any more" in shown(page.text)
         assert "too late" in shown(page.text)
         assert client.get(f"/inbox/question?thread=2&id={'0' * 32}").status_code == 404
+        for number in ("7", "x", "9" * 5_000):
+            assert client.get(f"/inbox/answers/{number}").status_code == 404
     assert ledger(tmp_path) == ["wrote", "wrote", "sent 'two'"]
 
 

@@ -12,6 +12,9 @@
   let drawn = "";
   let opener = null;
 
+  // dagre keeps nodes in plain objects, born with names such as "constructor"; cytoscape wants no blank id.
+  const idOf = (key) => (key in {} || !key.trim() ? `=${key}` : key);
+
   const itemOf = (number) => document.getElementById(`t-${number}`);
   const shownNow = () => panel.querySelector("article[data-number]");
 
@@ -22,10 +25,10 @@
     if (now) itemOf(now.dataset.number)?.setAttribute("aria-current", "true");
     if (!graph) return;
     graph.elements().removeClass("chosen");
-    tellNode(graph.getElementById(now?.dataset.node ?? ""));
+    tellNode(graph.getElementById(idOf(now?.dataset.node ?? "")));
     if (!now) return;
     const number = Number(now.dataset.number);
-    graph.getElementById(now.dataset.node).addClass("chosen");
+    graph.getElementById(idOf(now.dataset.node)).addClass("chosen");
     graph.edges().filter((edge) => edge.data("numbers").includes(number)).addClass("chosen");
   };
 
@@ -82,8 +85,8 @@
     const nodes = data.nodes.map((node) => ({
       group: "nodes",
       data: {
-        id: node.id,
-        ...(node.parent && known.has(node.parent) ? { parent: node.parent } : {}),
+        id: idOf(node.id),
+        ...(node.parent && known.has(node.parent) ? { parent: idOf(node.parent) } : {}),
         label: nameOf(node),
         name: node.name,
         how: node.how,
@@ -104,8 +107,8 @@
         group: "edges",
         data: {
           id: `edge ${at}`,
-          source: edge.source,
-          target: edge.target,
+          source: idOf(edge.source),
+          target: idOf(edge.target),
           label: edge.taken ? count(edge) : "",
           numbers: edge.numbers,
           wide: Math.min(4, 1.5 + Math.log2(1 + edge.taken) / 2),
@@ -265,7 +268,7 @@
     const numbers = node.data("numbers");
     if (!numbers.length) return;
     const now = shownNow();
-    const at = now && now.dataset.node === node.id() ? numbers.indexOf(Number(now.dataset.number)) : -1;
+    const at = now && idOf(now.dataset.node) === node.id() ? numbers.indexOf(Number(now.dataset.number)) : -1;
     open(numbers[(at + 1) % numbers.length]);
   };
 

@@ -237,6 +237,24 @@ def test_what_is_hostile_is_shown_and_does_nothing(tab: Page, serve: Serve, tmp_
     assert asked == []
 
 
+def test_a_node_may_be_named_as_what_every_javascript_object_has(
+    tab: Page, serve: Serve, tmp_path: Path
+) -> None:
+    """Such nodes are drawn in their places, and marked when they are chosen."""
+    names = ("constructor", "__proto__", " ")
+    builder = StateGraph(dict[str, int])
+    builder.add_sequence([(name, lambda state: {"n": 1}) for name in names])
+    builder.add_edge(START, "constructor")
+    with Tracer(tmp_path / "t.db") as tracer:
+        guard(builder, tracer=tracer).compile(name="names").invoke({})
+    tab.goto(serve(tmp_path / "t.db") + page_of(tmp_path / "t.db", "names"))
+    assert drawn(tab, "new Set(cy.nodes().map(e => `${Object.values(e.position())}`)).size") == 5
+    for place, name in enumerate(names):
+        tab.locator(f"#t-{place + 1}").click()
+        expect(tab.locator("#panel h2")).to_contain_text(f"{place + 1} {name}")
+        assert drawn(tab, "cy.nodes('.chosen').map(e => e.data('name'))") == [name]
+
+
 @contextmanager
 def going_on(path: Path) -> Iterator[threading.Semaphore]:
     """Run a guarded graph in a thread; each release lets one more node go on."""
