@@ -175,7 +175,7 @@ class Transition:
         way = f"from {_names(self.producers) or 'input'}"
         way += f" to {_names(self.goto)}" if self.goto else ""
         said = f"{one_line(self.node, 60)} {self.status}, {tried}, {self.seconds:.3g} s, {way}"
-        return f"<transition {self.number} of run {self.run}: {said}>"
+        return f"<transition {self.number} of run {one_line(self.run, 60)}: {said}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ class Run:
         thread = "" if self.thread is None else f", thread {one_line(self.thread, 60)}"
         error = "" if self.error is None else f": {one_line(self.error, 120)}"
         said = f"{one_line(self.graph, 60)}, {self.status}{took}{thread}{error}"
-        return f"<run {self.id}: {said}>"
+        return f"<run {one_line(self.id, 60)}: {said}>"
 
 
 def _names(nodes: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from coordgate.errors import StoreError
@@ -121,6 +122,21 @@ def _storable(value: Any) -> Any:
             return type(value)(*(_storable(getattr(value, each.name)) for each in fields(value)))
         case _:
             return _storable(str(value))
+
+
+def file_at(path: Path) -> tuple[int, int]:
+    """Return what tells the file at a path from another that takes its place.
+
+    Raises:
+        StoreError: there is none.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be read: {error.strerror}; give the path of a trace file"
+        ) from error
+    return stat.st_dev, stat.st_ino
 
 
 def first(runs: Iterable[Run], limit: int | None, status: RunStatus | None) -> Iterator[Run]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, BinaryIO, Literal, Self, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -24,6 +24,9 @@ VERSION = 1
 """The version of the format; stands in the file's first line."""
 
 _HEADER = b'{"coordgate":"traces","version":%d}\n' % VERSION
+
+_TAIL = 4096
+"""So many bytes of the last line tell whether a file is still the one that was read."""
 
 
 @cache
@@ -49,6 +52,7 @@ class JsonlStore:
         self._mode: Literal["read", "write"] = mode
         self._read_to = 0
         self._lines = 0
+        self._tail = b""
         self._runs: dict[str, Run] = {}
         self._seen: dict[str, float] = {}
         self._places: dict[str, list[tuple[int, int]]] = {}
@@ -132,7 +136,9 @@ class JsonlStore:
         with self._lock:
             self._catch_up()
             places = sorted(each for each in self._places.get(run_id, ()) if each[0] > after)
-        with self.path.open("rb") as file:
+        if not places:
+            return
+        with self._reading() as file:
             for _, place in places:
                 file.seek(place)
                 yield self._parsed(file.readline(), Transition)
@@ -147,10 +153,22 @@ class JsonlStore:
     def _as_it_stands(self, run: Run) -> Run:
         return as_it_stands(run, self._seen.get(run.id, 0.0), time.time())
 
+    def _reading(self) -> BinaryIO:
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: cannot be read: {error.strerror}; give the path of a trace file"
+            ) from error
+
     def _catch_up(self) -> None:
         """Take note of the lines that came since: the runs, and where each transition stands."""
-        with self.path.open("rb") as file:
-            file.seek(self._read_to)
+        with self._reading() as file:
+            file.seek(self._read_to - len(self._tail))
+            if file.read(len(self._tail)) != self._tail:  # another file has taken its place
+                self._read_to = self._lines = file.seek(0)
+                for known in (self._runs, self._seen, self._places):
+                    known.clear()
             for line in file:
                 if not line.endswith(b"\n"):
                     return
@@ -160,6 +178,7 @@ class JsonlStore:
                 else:
                     self._note(line)
                 self._read_to += len(line)
+                self._tail = line[-_TAIL:]
 
     def _note(self, line: bytes) -> None:
         if line.startswith(b'{"kind":"run",'):

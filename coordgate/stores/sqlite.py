@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 from coordgate.errors import StoreError
 from coordgate.process import identity
-from coordgate.stores.base import BEAT_SECONDS, as_it_stands, first, storable, the_one
+from coordgate.stores.base import BEAT_SECONDS, as_it_stands, file_at, first, storable, the_one
 from coordgate.stores.connection import connect, said
 from coordgate.stores.rows import INSERTS, Rows, run_of, transition_of
 from coordgate.tracer import Capture, Record, Run, RunStatus, Transition
@@ -58,6 +58,7 @@ class SqliteStore:
         self._next_beat = 0.0
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._ready()
         _living.add(self)
 
@@ -82,8 +83,12 @@ class SqliteStore:
         """Return the connection; open it if a fork closed it. The caller holds the lock."""
         if self._closed:
             raise StoreError(f"{self.path}: this store was closed; open it again")
+        reads = self._mode == "read" and self._connection is not None
+        if reads and file_at(self.path) != self._file:  # it would read on in one that was deleted
+            self._disconnect()
         if self._connection is None:
             self._connection = connect(self.path, self._mode, self._busy_seconds)
+            self._file = file_at(self.path)
         return self._connection
 
     def close(self) -> None:

@@ -251,3 +251,23 @@ def test_reading_never_creates_a_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no such file"):
         open_store(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.db", "a.jsonl"])
+def test_a_reader_sees_that_its_file_was_deleted_and_what_takes_its_place(
+    name: str, tmp_path: Path
+) -> None:
+    """Of what is gone nothing is read, neither with a file of the same name nor without."""
+    path = tmp_path / name
+    with open_store(path, mode="write") as store:
+        store.write([a_run("old"), a_transition("old", reads="old")])
+    with open_store(path) as reader:
+        assert [run.id for run in reader.runs()] == ["old"]
+        path.unlink()
+        with pytest.raises(StoreError, match="cannot be read"):
+            list(reader.runs())
+        with open_store(path, mode="write") as store:
+            store.write([a_run("new"), a_transition("new")])
+            assert [run.id for run in reader.runs()] == ["new"]
+            assert list(reader.transitions("new")) == [a_transition("new")]
+            assert list(reader.transitions("old")) == []
