@@ -210,7 +210,9 @@ def _product(sample: Sample, n: Floats) -> tuple[Floats, Floats, Floats]:
     pull = pull + standing * (along - product[..., None]) / stand[..., None]
     deviations = np.sqrt((weight[..., None] * of_rate**2).sum(-2) / n[..., None] ** 2)
     worst = (np.abs(by_rate) * deviations).sum(-1) ** 2
-    return product, pull, worst
+    never = (p == 0) & (total > 0)
+    passable = ~(never[..., None, :] & (trials > 0)).any(-1)
+    return np.where((passable & (weight > 0)).any(-1), product, 0.0), pull, worst
 
 
 def _skewed(

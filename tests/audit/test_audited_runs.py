@@ -61,6 +61,14 @@ def test_observed_runs_are_counted_as_they_went(tmp_path: Path) -> None:
     assert report.weakest.handoff == handoff(report, "make_b", "make_c")
 
 
+def test_what_never_passes_makes_the_product_nothing(tmp_path: Path) -> None:
+    """It is 0 to the last digit, with room above it, and is not printed as a little."""
+    record(tmp_path / "t.db", {"a": 0.9, "b": 0.0}, runs=20, mode="observe", seed=4)
+    product = audit(tmp_path / "t.db").product
+    assert product.estimate == 0.0
+    assert product.low == 0.0 < product.high
+
+
 def test_policies_are_told_apart_by_rung() -> None:
     """First passes, retries, fallbacks, stated answers and failures are counted apart."""
     store = MemoryStore()
