@@ -36,7 +36,11 @@ import coordgate
 sys.stdout.write("\\n".join(sorted(set(sys.modules) - there)))
 """
 
-_BOTH = "import langgraph.graph; import coordgate"
+_COLLECTED = "import gc; gc.collect()"
+"""What the earlier import owes the collector is paid before the clock starts: whose import a full
+collection falls into is chance, and changes with the packages that are installed."""
+
+_BOTH = f"import langgraph.graph; {_COLLECTED}; import coordgate"
 
 
 def run(home: Path, *, rounds: int) -> Figures:
@@ -44,7 +48,7 @@ def run(home: Path, *, rounds: int) -> Figures:
     programs = {
         BASE: _TIMED.format(before="", timed=BASE),
         OURS: _TIMED.format(before="", timed=OURS),
-        AFTER: _TIMED.format(before=BASE, timed="import coordgate"),
+        AFTER: _TIMED.format(before=f"{BASE}; {_COLLECTED}", timed="import coordgate"),
     }
     cache = home / "bytecode"
     _output(programs[OURS], cache)  # compiles everything, as an installer does
