@@ -54,11 +54,11 @@ On a server, leave the host as it is and forward the port: ssh -L 8765:127.0.0.1
 
 def _end(desk: Desk) -> None:
     """Let the runs that go on come to an end; a second Ctrl-C cuts them off."""
-    if desk.busy:
-        runs = "1 run that goes" if desk.busy == 1 else f"{desk.busy} runs that go"
-        sys.stdout.write(f"waiting for {runs} on; Ctrl-C cuts off\n")
-        sys.stdout.flush()
     try:
+        if desk.busy:
+            runs = "1 run that goes" if desk.busy == 1 else f"{desk.busy} runs that go"
+            sys.stdout.write(f"waiting for {runs} on; Ctrl-C cuts off\n")
+            sys.stdout.flush()
         desk.close()
     except KeyboardInterrupt:
         os._exit(130)  # Python would wait for the threads of their nodes
